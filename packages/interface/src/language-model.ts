@@ -1,0 +1,122 @@
+import type { CallOptions } from './common.ts'
+
+/** One turn of a conversation. */
+export interface ChatMessage {
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool'
+  content: string
+  /** For a `tool` turn: the call it answers. */
+  toolCallId?: string
+}
+
+/** How text is to be generated. What a model does not support it refuses by name, it never ignores. */
+export interface GenerationOptions {
+  /** Tokens to generate at most. Default: what the context leaves. */
+  maxTokens?: number
+  /** 0 is greedy. Default 1. */
+  temperature?: number
+  /** Keep the smallest set of tokens whose probabilities reach this sum. Default 1. */
+  topP?: number
+  /** Keep the k likeliest tokens; 0 keeps all. Default 0. */
+  topK?: number
+  /** Drop tokens below this fraction of the likeliest one's probability. Default 0. */
+  minP?: number
+  /** Divide positive and multiply negative logits of tokens seen. Default 1. */
+  repetitionPenalty?: number
+  /** Subtracted a time a token was generated. Default 0. */
+  frequencyPenalty?: number
+  /** Subtracted once from tokens generated. Default 0. */
+  presencePenalty?: number
+  /** Makes sampling repeatable. */
+  seed?: number
+  /** Texts that end the generation and never show. At most four. */
+  stop?: readonly string[]
+  /** Added to the logits of single tokens. */
+  logitBias?: Readonly<Record<number, number>>
+  /** Ask for the logarithms of the likeliest tokens' probabilities. */
+  logprobs?: { top: number }
+  /** How many answers. Default 1. */
+  n?: number
+  /** Grammar or schema the text has to follow. */
+  constraint?: { type: 'json' } | { type: 'json-schema'; schema: unknown } | { type: 'grammar'; text: string }
+}
+
+/** A chat to continue. */
+export interface ChatRequest extends GenerationOptions {
+  messages: readonly ChatMessage[]
+  /** Functions the model may call. */
+  tools?: readonly { name: string; description?: string; parameters: unknown }[]
+}
+
+/** A text to continue. */
+export interface CompletionRequest extends GenerationOptions {
+  prompt: string
+}
+
+/** Why a generation ended. */
+export type FinishReason = 'stop' | 'length' | 'tool_calls' | 'content_filter'
+
+/** True token counts. */
+export interface Usage {
+  promptTokens: number
+  completionTokens: number
+  /** Prompt tokens that needed no computing. */
+  cachedTokens: number
+}
+
+/** Who computed which blocks. */
+export interface ChainHop {
+  peer: string
+  /** First block. */
+  from: number
+  /** One past the last block. */
+  to: number
+  numericsClass: string
+}
+
+/** What a generation tells while it runs, in this order: start, text …, finish, usage. */
+export type GenerationEvent =
+  | { type: 'start'; promptTokens: number; chain: readonly ChainHop[] }
+  | {
+      type: 'text'
+      /** Which of `n` answers. */
+      index: number
+      /** Whole characters; may be empty. */
+      text: string
+      /** Tokens that became known with this event. */
+      tokens: readonly number[]
+    }
+  | { type: 'finish'; index: number; reason: FinishReason }
+  | { type: 'usage'; usage: Usage }
+
+/** What a model says of itself. */
+export interface ModelDescription {
+  /** The name callers ask for. */
+  id: string
+  /** Seconds since 1970 UTC. */
+  created: number
+  ownedBy: string
+  /** Longest prompt and answer together, in tokens. */
+  contextLength: number
+  /** False while no chain can serve it. */
+  ready: boolean
+}
+
+/**
+ * What the API serves: a chain of shards, a local backend or another server, all alike.
+ *
+ * Errors that every implementation uses, so that a server can map them: `ERR_MODEL_UNAVAILABLE` (nobody can
+ * serve now; `details.retryAfterMs`), `ERR_MODEL_CONTEXT_EXCEEDED` (`details.promptTokens`,
+ * `details.contextLength`), `ERR_MODEL_UNSUPPORTED` (`details.param`), `ERR_MODEL_INVALID_REQUEST`
+ * (`details.param`).
+ */
+export interface LanguageModel {
+  readonly specification: 'kwaai.language-model/1'
+  describe(options?: CallOptions): Promise<ModelDescription>
+  chat(request: ChatRequest, options?: CallOptions): AsyncIterable<GenerationEvent>
+  complete(request: CompletionRequest, options?: CallOptions): AsyncIterable<GenerationEvent>
+  /** @returns one vector a text. */
+  embed(
+    request: { input: readonly string[] },
+    options?: CallOptions
+  ): Promise<{ vectors: readonly Float32Array[]; usage: Usage }>
+}

@@ -1,0 +1,58 @@
+import type { CallOptions, Did, PeerId } from './common.ts'
+
+/** How far somebody is trusted. */
+export type TrustTier = 'unknown' | 'known' | 'verified' | 'trusted'
+
+/** A judgement, with what it rests on. */
+export interface TrustAssessment {
+  /** 0 to 1. */
+  score: number
+  /** The score that holds with the uncertainty taken off: what a gate compares. */
+  lowerBound: number
+  /** 0 (much evidence) to 1 (none). */
+  uncertainty: number
+  tier: TrustTier
+  /** One plain sentence each. */
+  reasons: readonly string[]
+}
+
+/** Judges others from the own evidence. */
+export interface TrustView {
+  readonly specification: 'kwaai.trust-view/1'
+  assess(did: Did, context: string, options?: CallOptions): Promise<TrustAssessment>
+}
+
+/** Something that happened with a peer. */
+export interface Outcome {
+  subject: Did
+  /** What it was about, such as `shard/forward`. */
+  context: string
+  kind: 'success' | 'failure' | 'violation'
+  /** Numbers that belong to it, such as `tokens` or `ms`. */
+  measures?: Readonly<Record<string, number>>
+}
+
+/** Where every room reports what happened. */
+export interface EvidenceSink {
+  record(outcome: Outcome): void
+}
+
+/** Decides whether a caller may open a session. */
+export interface Authorizer {
+  readonly specification: 'kwaai.authorizer/1'
+  /** @throws A KwaaiError `ERR_UNAUTHORIZED` that says what is missing. */
+  authorize(
+    request: { peer: PeerId; command: string; capability: Uint8Array },
+    options?: CallOptions
+  ): Promise<void>
+}
+
+/** Counts what was used; a receipt is made of it. */
+export interface Meter {
+  add(usage: { account: string; unit: string; amount: number }): void
+}
+
+/** Where rooms report what an auditor may ask about. */
+export interface AuditSink {
+  append(entry: { kind: string; subject?: Did; data: Uint8Array }, options?: CallOptions): Promise<void>
+}

@@ -1,0 +1,33 @@
+import type { CallOptions, ChainHop, RowKernel } from '@kwaai/interface'
+
+/** One run of rows through all blocks of a model. */
+export interface PipelineStep {
+  /** Rows that went through before this step. */
+  past: number
+  /** The embedded tokens, `[rows, hiddenSize]`. */
+  hidden: Float32Array
+  /** The attention kernel of these rows. */
+  kernel: RowKernel
+  /** Which rows of the result to hand back: a prompt needs its last row alone, its earlier steps none. */
+  result: 'none' | 'last' | 'all'
+}
+
+/**
+ * The blocks of a model, all of them, for one session: one runner in this process or a chain of servers.
+ * `forward` may be called again before an earlier call is settled; the steps keep their order, and a chain
+ * lets them overlap on its hops.
+ */
+export interface BlockPipeline extends AsyncDisposable {
+  /** Who computes which blocks, in order. */
+  readonly chain: readonly ChainHop[]
+  /** Residual rows after the last block: `[0]`, `[hiddenSize]` or `[rows, hiddenSize]`, as `result` asks. */
+  forward(step: PipelineStep, options?: CallOptions): Promise<Float32Array>
+}
+
+/** Opens sessions over the blocks of one model. */
+export interface BlockPipelineSource {
+  /** @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` when nobody can serve the blocks now. */
+  open(init: { maxTokens: number }, options?: CallOptions): Promise<BlockPipeline>
+  /** True while a session could be opened. */
+  ready(): boolean
+}

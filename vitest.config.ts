@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config'
+import { TallyReporter } from './tools/tally-reporter.ts'
+import { chromium, chromiumProject, hasChromium, nodeProject } from './vitest.shared.ts'
+
+if (!hasChromium) {
+  console.error(`The browser tests do not run: there is no Chromium at ${chromium} (set KWAAI_CHROMIUM).`)
+}
+
+export default defineConfig({
+  test: {
+    reporters: ['default', new TallyReporter()],
+    globalSetup: ['tools/model-setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      { extends: true, ...nodeProject('node', ['packages/*/test/**/*.spec.ts', 'tools/**/*.spec.ts']) },
+      ...(hasChromium ? [{ extends: true as const, ...chromiumProject(['packages/*/test/**/*.spec.ts']) }] : [])
+    ]
+  }
+})

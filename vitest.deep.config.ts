@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+import { TallyReporter } from './tools/tally-reporter.ts'
+import { nodeProject } from './vitest.shared.ts'
+
+export default defineConfig({
+  test: {
+    reporters: ['default', new TallyReporter()],
+    globalSetup: ['tools/model-setup.ts'],
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    fileParallelism: false,
+    projects: [
+      {
+        extends: true,
+        ...nodeProject('deep', ['packages/*/test/**/*.deep.ts', 'tools/**/*.deep.ts', 'examples/**/*.deep.ts'])
+      }
+    ]
+  }
+})
