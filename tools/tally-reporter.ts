@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import type { Reporter, TestModule } from 'vitest/node'
 
-interface Tally {
+export interface Tally {
   passed: number
   failed: number
 }
@@ -22,10 +22,23 @@ export function tally(modules: readonly TestModule[], errors: readonly unknown[]
   return { passed, failed }
 }
 
+/**
+ * The last line of a run. A run that ends with another status than 0 has failed, also where no test could be
+ * blamed: there were none, or the setup before them broke.
+ */
+export function summary({ passed, failed }: Tally, exitCode: number): string {
+  return `${passed} passed, ${failed === 0 && exitCode !== 0 ? 1 : failed} failed\n`
+}
+
 /** Prints `N passed, N failed` as the very last line, after whatever else writes while the process ends. */
 export class TallyReporter implements Reporter {
+  #tally: Tally = { passed: 0, failed: 0 }
+
+  onInit(): void {
+    process.once('exit', (exitCode) => writeSync(1, summary(this.#tally, exitCode)))
+  }
+
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
-    const { passed, failed } = tally(modules, errors)
-    process.once('exit', () => writeSync(1, `${passed} passed, ${failed} failed\n`))
+    this.#tally = tally(modules, errors)
   }
 }
