@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
  */
 export async function setup(): Promise<void> {
   const store = new URL('../packages/node/src/model-store.ts', import.meta.url)
-  if (!existsSync(store)) return
+  if (!existsSync(store) || !existsSync(new URL('../../shard/src/gguf/index.ts', store))) return
   const { ensureModel } = await import(fileURLToPath(store))
   const { path } = await ensureModel({})
   process.env['KWAAI_MODEL_PATH'] = path
