@@ -17,3 +17,15 @@ export const layers: Record<string, readonly string[]> = {
     '@kwaai/api'
   ]
 }
+
+/** Rooms that put the others together; their tests may use whatever the house has. */
+export const compositionRoots: readonly string[] = ['@kwaai/node']
+
+/** Source folders that run in Node.js alone; everywhere else only `platform.ts` knows the platform. */
+export const nodeOnly: readonly string[] = [
+  'packages/node/src/',
+  // TCP and TLS; the browser's transports get a door of their own.
+  'packages/network/src/',
+  'packages/shard/src/ggml/',
+  'packages/api/src/node/'
+]

@@ -1,0 +1,99 @@
+import { Visitor, parseSync } from 'vite'
+import type { TextFile } from './repository.ts'
+
+/** One mention of another module. */
+export interface Import {
+  specifier: string
+  /** Counted from 1. */
+  line: number
+}
+
+/** What the gates want to know of one TypeScript file. */
+export interface FileFacts {
+  /** Static, dynamic, type-only and re-exported modules; `import('x').T` in types; `require('x')`. */
+  imports: Import[]
+  /** True when the file holds nothing but re-exports. */
+  door: boolean
+  /** Lines that wait at the top level of the module. */
+  topLevelAwaits: number[]
+  /** Error codes (`ERR_…`) that stand anywhere in the code, comments excluded. */
+  codes: Set<string>
+  /** Error codes handed to the constructor of an error. */
+  thrown: Set<string>
+}
+
+interface Node {
+  type: string
+  start: number
+  end: number
+}
+
+const codePattern = /^ERR_[A-Z0-9_]+$/
+
+/** Reads one TypeScript file with the parser that runs the tests, so both see the same language. */
+export function factsOf({ path, text }: TextFile): FileFacts {
+  const { program, errors } = parseSync(path, text)
+  if (errors.length > 0) throw new Error(`Cannot read ${path}: ${errors[0]?.message}`)
+  const lineAt = (offset: number): number => text.slice(0, offset).split('\n').length
+  const facts: FileFacts = {
+    imports: [],
+    door: program.body.every(
+      (statement) =>
+        statement.type === 'ExportAllDeclaration' ||
+        (statement.type === 'ExportNamedDeclaration' && statement.source !== null)
+    ),
+    topLevelAwaits: [],
+    codes: new Set(),
+    thrown: new Set()
+  }
+  const add = (node: unknown): void => {
+    if (isString(node)) facts.imports.push({ specifier: node.value, line: lineAt(node.start) })
+  }
+  let functions = 0
+  let constructions = 0
+  const enter = (): void => void functions++
+  const leave = (): void => void functions--
+  new Visitor({
+    ImportDeclaration: (node) => add(node.source),
+    ExportAllDeclaration: (node) => add(node.source),
+    ExportNamedDeclaration: (node) => add(node.source),
+    ImportExpression: (node) => add(node.source),
+    TSImportType: (node) => add(node.source),
+    TSExternalModuleReference: (node) => add(node.expression),
+    CallExpression: (node) => {
+      if (node.callee.type === 'Identifier' && node.callee.name === 'require') add(node.arguments[0])
+    },
+    FunctionDeclaration: enter,
+    'FunctionDeclaration:exit': leave,
+    FunctionExpression: enter,
+    'FunctionExpression:exit': leave,
+    ArrowFunctionExpression: enter,
+    'ArrowFunctionExpression:exit': leave,
+    AwaitExpression: (node) => {
+      if (functions === 0) facts.topLevelAwaits.push(lineAt(node.start))
+    },
+    ForOfStatement: (node) => {
+      if (functions === 0 && node.await) facts.topLevelAwaits.push(lineAt(node.start))
+    },
+    NewExpression: (node) => {
+      if (isError(node.callee)) constructions++
+    },
+    'NewExpression:exit': (node) => {
+      if (isError(node.callee)) constructions--
+    },
+    Literal: (node) => {
+      if (!isString(node) || !codePattern.test(node.value)) return
+      facts.codes.add(node.value)
+      if (constructions > 0) facts.thrown.add(node.value)
+    }
+  }).visit(program)
+  return facts
+}
+
+function isString(node: unknown): node is Node & { value: string } {
+  return typeof node === 'object' && node !== null && 'value' in node && typeof node.value === 'string'
+}
+
+function isError(node: Node): boolean {
+  return 'name' in node && typeof node.name === 'string' && node.name.endsWith('Error')
+}
