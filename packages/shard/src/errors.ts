@@ -1,0 +1,68 @@
+import { KwaaiError, type KwaaiErrorOptions } from '@kwaai/interface'
+
+/** Every code this package throws, and when. The README lists the same. */
+export const shardErrors = {
+  // gguf: the file
+  ERR_GGUF_INVALID: 'The file is no GGUF file, or its header contradicts itself',
+  ERR_GGUF_TRUNCATED: 'The file ends before the end of what it announces',
+  ERR_GGUF_LIMIT_EXCEEDED: 'A count, a length or a size in the header is above the limits of the reader',
+  ERR_GGUF_UNSUPPORTED: 'The file needs something this package does not compute, named in the message',
+  ERR_GGUF_MISSING_METADATA: 'A metadata key is missing or has the wrong type',
+  ERR_GGUF_INVALID_TENSOR: 'A tensor is missing, or its shape or type does not fit the model',
+  // gguf: where bytes come from
+  ERR_SOURCE_OUT_OF_BOUNDS: 'A read reaches past the end of the source',
+  ERR_SOURCE_UNREACHABLE: 'The source cannot be opened or read',
+  ERR_SOURCE_RANGES_UNSUPPORTED: 'The server does not answer range requests',
+  ERR_SOURCE_CHANGED: 'The source changed, or answered with other bytes than those asked for',
+  ERR_SOURCE_UNSUPPORTED: 'This platform has no such source',
+  // block backends
+  ERR_BACKEND_INVALID_RANGE: 'The model has no such blocks',
+  ERR_BACKEND_INVALID_STEP: 'A step does not fit its session, or a row has the wrong length',
+  ERR_BACKEND_INVALID_TOKEN: 'A token id lies outside the vocabulary',
+  ERR_BACKEND_INVALID_KV: 'Key and value rows do not fit the session',
+  ERR_BACKEND_NOT_FINITE: 'A row has a value that is not finite, or that no model makes',
+  ERR_BACKEND_UNKNOWN_SESSION: 'The handle names no open session of this runner',
+  ERR_BACKEND_OUT_OF_MEMORY: 'There is no room for the weights or the session',
+  ERR_BACKEND_BUSY: 'Too many calls wait for this runner',
+  ERR_BACKEND_CLOSED: 'The backend or the runner was closed',
+  // session and route: what a block server or a client refuses
+  ERR_SHARD_INVALID_FRAME: 'A frame is not one of the protocol, or is larger than allowed',
+  ERR_SHARD_INVALID_INIT: 'An option of a server, a chain or a plan is out of range',
+  ERR_SHARD_MODEL_MISMATCH: 'The server holds another model',
+  ERR_SHARD_RANGE_MISMATCH: 'The server runs other blocks than the request names',
+  ERR_SHARD_NUMERICS_MISMATCH: 'The server computes in another numerics class',
+  ERR_SHARD_RESIDUAL_UNSUPPORTED: 'The server does not speak this residual format',
+  ERR_SHARD_KERNEL_UNSUPPORTED: 'The server knows no such attention kernel',
+  ERR_SHARD_PUSH_UNSUPPORTED: 'The server does not hand rows to other servers',
+  ERR_SHARD_UNAUTHORIZED: 'The authorizer of the server turned the caller away',
+  ERR_SHARD_SESSION_FOREIGN: 'The session belongs to another caller, or to another channel',
+  ERR_SHARD_SESSION_EXPIRED: 'Nothing was heard of the session for too long',
+  ERR_SHARD_SERVER_FULL: 'The server has no room for another session; details.retryAfterMs',
+  ERR_SHARD_OVERLOADED: 'Too many steps wait already; details.retryAfterMs where it is known',
+  ERR_SHARD_CONTEXT_EXCEEDED: 'The session would hold more rows than it was opened for',
+  ERR_SHARD_INVALID_STEP: 'A step has a shape the chain or the server cannot run',
+  ERR_SHARD_INVALID_VALUES: 'A row holds a value that is not finite, or that no model makes',
+  ERR_SHARD_STEP_GAP: 'Rows or steps before this one are missing',
+  ERR_SHARD_STEP_CONFLICT: 'The number of the step was used for other content',
+  ERR_SHARD_STEP_STALE: 'The step was done long ago and its result is not kept any more',
+  ERR_SHARD_DEADLINE_EXCEEDED: 'The time the step was given is over',
+  ERR_SHARD_BACKEND_FAILED: 'The server could not compute the step',
+  ERR_SHARD_STOPPED: 'The server is stopping',
+  ERR_SHARD_HOP_FAILED: 'A server of the chain died, hung or was not reached; details.peer, from, to, step',
+  ERR_SHARD_INVALID_RESULT: 'A server of the chain sent a result that cannot be right',
+  ERR_SHARD_CHAIN_CLOSED: 'The chain was closed',
+  ERR_SHARD_INVALID_ADVERT: 'An advert of a block server is malformed or too large',
+  ERR_MODEL_UNAVAILABLE: 'Nobody can serve the blocks now; details.retryAfterMs'
+} as const
+
+/** A code of this package. */
+export type ShardErrorCode = keyof typeof shardErrors
+
+/** Makes an error of this package. */
+export function shardError(
+  code: ShardErrorCode,
+  message: string,
+  options?: KwaaiErrorOptions
+): KwaaiError<ShardErrorCode> {
+  return new KwaaiError(code, message, options)
+}
