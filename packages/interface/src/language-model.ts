@@ -6,6 +6,11 @@ export interface ChatMessage {
   content: string
   /** For a `tool` turn: the call it answers. */
   toolCallId?: string
+  /**
+   * For an `assistant` turn: the functions it called, `arguments` being JSON text. A model that cannot show
+   * them to itself refuses the request with `ERR_MODEL_UNSUPPORTED` (`details.param`: `tool_calls`).
+   */
+  toolCalls?: readonly { id: string; name: string; arguments: string }[]
 }
 
 /** How text is to be generated. What a model does not support it refuses by name, it never ignores. */
