@@ -75,9 +75,7 @@ export interface Tracer {
 }
 
 /** One write of an atomic batch. */
-export type BatchOperation =
-  | { type: 'put'; key: string; value: Uint8Array }
-  | { type: 'delete'; key: string }
+export type BatchOperation = { type: 'put'; key: string; value: Uint8Array } | { type: 'delete'; key: string }
 
 /** Which keys to walk: bounds as in `abstract-level`, in the order of UTF-8 bytes. */
 export interface KeyRange {

@@ -5,3 +5,14 @@
  */
 export { systemClock } from './clock.ts'
 export { systemRandom } from './random.ts'
+export { createMemoryStore } from './store.ts'
+export { createMemoryNetwork } from './network.ts'
+export {
+  createMemoryHub,
+  type MemoryFaults,
+  type MemoryHub,
+  type MemoryHubInit,
+  type MemoryMember,
+  type MemoryPort
+} from './hub.ts'
+export type { StreamTransfer } from '../streams/stream-pair.ts'
