@@ -60,7 +60,7 @@ function objectionToBuiltin(specifier: string, path: string, test: boolean): str
   if (!specifier.startsWith('node:')) return `is written 'node:${specifier}'`
   if (nodeOnly.some((folder) => path.startsWith(folder))) return undefined
   if (test) {
-    const both = /\.spec\.ts$/.test(path) && !/\.node\.spec\.ts$/.test(path)
+    const both = path.endsWith('.spec.ts') && !path.endsWith('.node.spec.ts')
     return both && !path.startsWith('packages/node/')
       ? 'in a spec that runs in the browser too: name it *.node.spec.ts'
       : undefined
