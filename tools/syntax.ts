@@ -16,7 +16,7 @@ export interface FileFacts {
   door: boolean
   /** Lines that wait at the top level of the module. */
   topLevelAwaits: number[]
-  /** Error codes (`ERR_…`) that stand anywhere in the code, comments excluded. */
+  /** Error codes (`ERR_…`) anywhere in the code, as strings or constants, comments excluded. */
   codes: Set<string>
   /** Error codes handed to the constructor of an error. */
   thrown: Set<string>
@@ -53,6 +53,12 @@ export function factsOf({ path, text }: TextFile): FileFacts {
   let constructions = 0
   const enter = (): void => void functions++
   const leave = (): void => void functions--
+  // A code may stand as a string or as the constant of its name.
+  const note = (name: string): void => {
+    if (!codePattern.test(name)) return
+    facts.codes.add(name)
+    if (constructions > 0) facts.thrown.add(name)
+  }
   new Visitor({
     ImportDeclaration: (node) => add(node.source),
     ExportAllDeclaration: (node) => add(node.source),
@@ -82,10 +88,9 @@ export function factsOf({ path, text }: TextFile): FileFacts {
       if (isError(node.callee)) constructions--
     },
     Literal: (node) => {
-      if (!isString(node) || !codePattern.test(node.value)) return
-      facts.codes.add(node.value)
-      if (constructions > 0) facts.thrown.add(node.value)
-    }
+      if (isString(node)) note(node.value)
+    },
+    Identifier: (node) => note(node.name)
   }).visit(program)
   return facts
 }
