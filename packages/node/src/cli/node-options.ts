@@ -1,0 +1,91 @@
+import { join, resolve } from 'node:path'
+import { defaultApiPort } from '../constants.ts'
+import { defaultDataDir } from '../data-dir.ts'
+import { nodeError } from '../errors.ts'
+import type { NodeComponents, NodeInit } from '../node.ts'
+import { parseBlocks, parseBytes, parseWhole, type OptionSpec, type ParsedOptions } from './options.ts'
+import { printable, progressReporter, type Io } from './terminal.ts'
+
+/** Options that say what a node runs. */
+export const nodeOptions: Record<string, OptionSpec> = {
+  model: { type: 'string', value: '<model>', describe: 'A known name, a path to a GGUF file, or its address' },
+  blocks: {
+    type: 'string',
+    value: '<from-to>',
+    describe: 'Half-open range of blocks to hold, such as 0-10, or none; all when left out'
+  },
+  name: { type: 'string', value: '<name>', describe: 'Name of this node; each has its own key. Default: default' },
+  listen: {
+    type: 'string',
+    value: '<multiaddr>',
+    multiple: true,
+    describe: 'Address to listen on, default a free port on loopback'
+  },
+  bootstrap: {
+    type: 'string',
+    value: '<multiaddr>',
+    multiple: true,
+    describe: 'Address of a node of the network to join'
+  },
+  'data-dir': { type: 'string', value: '<folder>', describe: 'Where nodes keep their keys' },
+  'max-memory': { type: 'string', value: '<size>', describe: 'Weights and caches together at most, such as 2GiB' },
+  backend: { type: 'string', value: '<name>', describe: 'ggml (default), or reference: slow and readable' },
+  threads: { type: 'string', value: '<n>', describe: 'Threads that compute, default 1' }
+}
+
+/** The option that says where the API listens. */
+export const apiOptions: Record<string, OptionSpec> = {
+  'api-port': {
+    type: 'string',
+    value: '<port>',
+    describe: `Port of the OpenAI-compatible API on loopback, default ${defaultApiPort}, 0 for any free one`
+  }
+}
+
+/** A node's init from a command line. */
+export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
+  const name = options.text('name') ?? 'default'
+  if (!/^[\w.-]{1,64}$/.test(name) || name.startsWith('.')) {
+    throw nodeError(
+      'ERR_NODE_INVALID_OPTION',
+      `Cannot use --name ${printable(name)}: expected up to 64 letters, digits, ".", "_" and "-"`
+    )
+  }
+  const backend = options.text('backend') ?? 'ggml'
+  if (backend !== 'ggml' && backend !== 'reference') {
+    throw nodeError('ERR_NODE_INVALID_OPTION', `Cannot use --backend ${printable(backend)}: expected ggml or reference`)
+  }
+  const dataDir = options.text('data-dir')
+  const model = options.text('model')
+  const blocks = options.text('blocks')
+  const maxMemory = options.text('max-memory')
+  const threads = options.text('threads')
+  return {
+    name,
+    backend,
+    // A folder given by name is the node's own; the default one holds a folder for each name.
+    dataDir: dataDir === undefined ? join(defaultDataDir(io.env), 'nodes', name) : resolve(dataDir),
+    listen: options.list('listen'),
+    bootstrap: options.list('bootstrap'),
+    ...(model === undefined ? {} : { model }),
+    ...(blocks === undefined ? {} : { blocks: parseBlocks(blocks) }),
+    ...(maxMemory === undefined ? {} : { maxMemoryBytes: parseBytes('max-memory', maxMemory) }),
+    ...(threads === undefined ? {} : { threads: parseWhole('threads', threads, 1, 256) })
+  }
+}
+
+/** What a node started from a command line tells on the terminal. */
+export function nodeComponents(io: Io): { components: NodeComponents; endProgress: () => void } {
+  const progress = progressReporter(io)
+  return {
+    components: {
+      env: io.env,
+      onProgress: progress.onProgress,
+      onNote: (text) => {
+        progress.end()
+        io.stderr.write(`${printable(text)}\n`)
+      }
+    },
+    endProgress: progress.end
+  }
+}

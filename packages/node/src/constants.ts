@@ -1,0 +1,20 @@
+/** Where the API listens unless told otherwise: beside Ollama's 11434, so that both can run. */
+export const defaultApiPort = 11_435
+
+/** The API answers this machine alone. */
+export const loopbackHost = '127.0.0.1'
+
+/** What the demonstration asks: a question the default model answers with a sure first token. */
+export const demoQuestion = 'What is a peer-to-peer network?'
+
+/** Server processes of the demonstration. */
+export const demoNodeCount = 3
+
+/** Tokens the demonstration generates at most. */
+export const demoMaxTokens = 160
+
+/** How long a node may take to end once it is asked to. */
+export const stopTimeoutMs = 10_000
+
+/** How long the demonstration waits for its servers to find each other. */
+export const demoReadyTimeoutMs = 60_000

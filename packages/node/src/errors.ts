@@ -1,0 +1,23 @@
+import { KwaaiError, type KwaaiErrorOptions } from '@kwaai/interface'
+
+/** Everything `@kwaai/node` throws by name; the README says what to do for each. */
+export type NodeErrorCode =
+  | 'ERR_NODE_MODEL_UNKNOWN'
+  | 'ERR_NODE_MODEL_MISMATCH'
+  | 'ERR_NODE_MODEL_NO_SOURCE'
+  | 'ERR_NODE_DOWNLOAD_FAILED'
+  | 'ERR_NODE_INVALID_OPTION'
+  | 'ERR_NODE_ALREADY_RUNNING'
+  | 'ERR_NODE_KEY_UNREADABLE'
+  | 'ERR_NODE_OUT_OF_MEMORY'
+  | 'ERR_NODE_NOT_RUNNING'
+  | 'ERR_NODE_CHILD_FAILED'
+
+/** A {@link KwaaiError} with one of this package's codes. */
+export function nodeError(
+  code: NodeErrorCode,
+  message: string,
+  options: KwaaiErrorOptions = {}
+): KwaaiError<NodeErrorCode> {
+  return new KwaaiError(code, message, options)
+}

@@ -1,0 +1,200 @@
+import { createApi } from '@kwaai/api'
+import { serveApi } from '@kwaai/api/node'
+import { createDht } from '@kwaai/dht'
+import { createIdentity } from '@kwaai/identity'
+import type {
+  CallOptions,
+  ChainHop,
+  Clock,
+  LanguageModel,
+  Logger,
+  PeerId,
+  Random
+} from '@kwaai/interface'
+import { systemClock, systemRandom } from '@kwaai/interface/memory'
+import { createNetwork } from '@kwaai/network'
+import { loopbackHost } from './constants.ts'
+import { claimDataDir, loadIdentity } from './data-dir.ts'
+import { loadModel, type BackendName } from './loaded-model.ts'
+import { createServing } from './serving.ts'
+import { openModel, type ModelStoreInit } from './model-store.ts'
+import { createTeardown } from './teardown.ts'
+import type { NodeStatus } from './status.ts'
+import { version } from './version.ts'
+
+/** What a node is to be. */
+export interface NodeInit {
+  /** Shown to people. Default `default`. */
+  name?: string
+  /** A known name, a path to a GGUF file or its address. Default: the default model. */
+  model?: string
+  /** The blocks to hold: a half-open range, all (default) or none. */
+  blocks?: 'all' | 'none' | readonly [from: number, to: number]
+  /** Multiaddrs to listen on. Default: a free TCP port on loopback. */
+  listen?: readonly string[]
+  /** Multiaddrs of nodes to join. */
+  bootstrap?: readonly string[]
+  /** Folder of the node's key. Without one the node has a new identity at each start. */
+  dataDir?: string
+  /** Weights and caches together at most, in bytes. */
+  maxMemoryBytes?: number
+  /** `ggml` (default): llama.cpp's kernels. `reference`: slow and readable. */
+  backend?: BackendName
+  /** Threads that compute. Default 1. */
+  threads?: number
+  /** Where the OpenAI-compatible API listens on loopback; `false` (default) for nowhere. */
+  api?: false | { port: number }
+}
+
+/** What a node is made with. */
+export interface NodeComponents {
+  clock?: Clock
+  random?: Random
+  logger?: Logger
+  env?: ModelStoreInit['env']
+  onProgress?: ModelStoreInit['onProgress']
+  /** One plain sentence for people: a source was passed over, another process downloads. */
+  onNote?: (text: string) => void
+}
+
+/** A running node. */
+export interface Node extends AsyncDisposable {
+  readonly peerId: PeerId
+  /** Addresses another machine can dial. */
+  addresses(): string[]
+  /** The model, by way of the chain that serves it. */
+  readonly model: LanguageModel
+  /** Where the API listens, if it does. */
+  readonly apiUrl: string | undefined
+  /** The API without a server. */
+  fetch(request: Request): Promise<Response>
+  status(): NodeStatus
+  /** Resolves once a chain can serve the model. */
+  whenReady(options?: CallOptions): Promise<void>
+  /** Why no chain can serve, in one sentence. */
+  explain(): string
+  /** Who computed the latest answer. */
+  lastChain(): readonly ChainHop[]
+  /** Stops serving and gives everything back. */
+  stop(): Promise<void>
+}
+
+const readyPollMs = 100
+
+/**
+ * Starts a node: its identity, its place in the network, its blocks of the model, and its API.
+ *
+ * @throws A KwaaiError that says what could not be started and what to do: this package's codes, and those of
+ * the rooms it puts together. Whatever was started before the failure is stopped.
+ */
+export async function createNode(
+  init: NodeInit = {},
+  components: NodeComponents = {},
+  options: CallOptions = {}
+): Promise<Node> {
+  const clock = components.clock ?? systemClock
+  const random = components.random ?? systemRandom
+  const teardown = createTeardown()
+  try {
+    if (init.dataDir !== undefined) teardown.add(await claimDataDir(init.dataDir))
+    const identity = init.dataDir === undefined ? createIdentity() : await loadIdentity(init.dataDir)
+
+    const opened = await openModel(
+      {
+        clock,
+        ...(init.model === undefined ? {} : { model: init.model }),
+        ...(components.env === undefined ? {} : { env: components.env }),
+        ...(components.onProgress === undefined ? {} : { onProgress: components.onProgress }),
+        ...(components.onNote === undefined ? {} : { onNote: components.onNote }),
+        ...options
+      },
+      init.blocks !== undefined && init.blocks !== 'all'
+    )
+    if (opened.source.close !== undefined) teardown.add(() => opened.source.close?.())
+    const loaded = await loadModel(opened, init, options)
+    teardown.add(() => loaded.dispose())
+
+    const network = createNetwork(
+      {
+        privateKey: identity.exportSeed(),
+        ...(init.listen?.length ? { listen: [...init.listen] } : {}),
+        bootstrap: [...(init.bootstrap ?? [])]
+      },
+      { clock, random }
+    )
+    await network.start(options)
+    teardown.add(() => network.stop())
+
+    const records = createDht({}, { network, identity, clock, random })
+    await records.start(options)
+    teardown.add(() => records.stop())
+
+    const serving = await createServing(
+      { name: init.name ?? 'default', opened },
+      { loaded, network, records, clock, random, ...(components.logger ? { logger: components.logger } : {}) },
+      options
+    )
+    teardown.add(() => serving.stop())
+
+    const startedAt = clock.monotonic()
+    const status = (): NodeStatus => ({
+      status: 'ok',
+      name: init.name ?? 'default',
+      version,
+      peerId: identity.peerId,
+      did: identity.did,
+      addresses: network.addresses(),
+      ready: serving.ready(),
+      model: { id: opened.id, sha256: opened.sha256, blockCount: loaded.config.blockCount },
+      spans: loaded.span === undefined ? [] : [loaded.span],
+      ...(serving.numericsClass === undefined ? {} : { backend: serving.numericsClass }),
+      peers: network.peers().map((peer) => {
+        const facts = network.connection(peer)
+        return {
+          peerId: peer,
+          ...(facts?.rttMs === undefined ? {} : { rttMs: facts.rttMs }),
+          relayed: facts?.relayed ?? false
+        }
+      }),
+      memory: {
+        residentBytes: process.memoryUsage.rss(),
+        weightBytes: loaded.runner?.weightBytes ?? 0,
+        kvBytes: serving.kvBytes(),
+        ...(init.maxMemoryBytes === undefined ? {} : { limitBytes: init.maxMemoryBytes })
+      },
+      sessions: serving.sessions(),
+      tokensServed: serving.tokensServed(),
+      uptimeSeconds: Math.round((clock.monotonic() - startedAt) / 1000)
+    })
+
+    const api = createApi(
+      { health: () => ({ ...status() }), ready: () => serving.ready() },
+      { models: [serving.model], clock, random, ...(components.logger ? { logger: components.logger } : {}) }
+    )
+    let apiUrl: string | undefined
+    if (init.api !== undefined && init.api !== false) {
+      const server = await serveApi(api, { port: init.api.port, host: loopbackHost })
+      teardown.add(() => server.close())
+      apiUrl = server.url.replace(/\/$/, '')
+    }
+
+    return {
+      peerId: identity.peerId,
+      addresses: () => network.addresses(),
+      model: serving.model,
+      apiUrl,
+      fetch: (request) => api.fetch(request),
+      status,
+      async whenReady({ signal } = {}) {
+        while (!serving.ready()) await clock.sleep(readyPollMs, signal === undefined ? {} : { signal })
+      },
+      explain: () => serving.explain(),
+      lastChain: () => serving.lastChain(),
+      stop: () => teardown.run(),
+      [Symbol.asyncDispose]: () => teardown.run()
+    }
+  } catch (error) {
+    await teardown.run()
+    throw error
+  }
+}
