@@ -1,0 +1,82 @@
+import { invalid, RequestRefused } from './errors.ts'
+
+/**
+ * Reads a JSON object, never holding more than `maxBytes`.
+ * @throws A `RequestRefused` with 400, 413 or 415.
+ */
+export async function readJsonObject(request: Request, maxBytes: number): Promise<Record<string, unknown>> {
+  const type = (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
+  // A page of another site can send any other type without asking first.
+  if (type !== 'application/json')
+    throw new RequestRefused({
+      status: 415,
+      code: 'unsupported_media_type',
+      message: 'The content type has to be application/json'
+    })
+  const encoding = request.headers.get('content-encoding')?.trim().toLowerCase()
+  if (encoding !== undefined && encoding !== '' && encoding !== 'identity')
+    throw new RequestRefused({
+      status: 415,
+      code: 'unsupported_media_type',
+      message: 'The body has to come without a content encoding'
+    })
+
+  const text = decode(await readBytes(request, maxBytes))
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw invalid('The body is not valid JSON', undefined, 'invalid_json')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid('The body has to be a JSON object', undefined, 'invalid_type')
+  return { ...value }
+}
+
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const tooLarge = (): RequestRefused =>
+    new RequestRefused({
+      status: 413,
+      code: 'request_too_large',
+      message: `The body is larger than ${maxBytes} bytes`
+    })
+  // What the header claims saves the reading; what arrives decides.
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge()
+  if (request.bodyUsed) throw invalid('The body was read before', undefined, 'invalid_body')
+  if (request.body === null) return new Uint8Array(0)
+
+  const reader = request.body.getReader()
+  const parts: Uint8Array[] = []
+  let length = 0
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      length += value.byteLength
+      if (length > maxBytes) throw tooLarge()
+      parts.push(value)
+    }
+  } catch (error) {
+    reader.cancel().catch(() => undefined)
+    if (error instanceof RequestRefused) throw error
+    throw new RequestRefused(
+      { status: 400, code: 'invalid_body', message: 'The body ended before it was complete' },
+      error
+    )
+  }
+  const bytes = new Uint8Array(length)
+  let offset = 0
+  for (const part of parts) {
+    bytes.set(part, offset)
+    offset += part.byteLength
+  }
+  return bytes
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw invalid('The body is not UTF-8', undefined, 'invalid_json')
+  }
+}

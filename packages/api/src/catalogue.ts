@@ -1,0 +1,74 @@
+import {
+  deadlineSignal,
+  KwaaiError,
+  type Clock,
+  type LanguageModel,
+  type Logger,
+  type ModelDescription
+} from '@kwaai/interface'
+import { RequestRefused } from './errors.ts'
+
+/** A model and what it says of itself. */
+export interface CatalogueEntry {
+  model: LanguageModel
+  description: ModelDescription
+}
+
+/** The models a request can name. */
+export interface Catalogue {
+  /** All that describe themselves in time, in the order given. */
+  list(signal: AbortSignal): Promise<CatalogueEntry[]>
+  /** @throws A `RequestRefused` with 404 when no model has this name. */
+  find(id: string, signal: AbortSignal): Promise<CatalogueEntry>
+}
+
+/** Asks the models about themselves, anew for each request: what is ready changes. */
+export function createCatalogue(
+  models: readonly LanguageModel[] | (() => readonly LanguageModel[]),
+  clock: Clock,
+  timeoutMs: number,
+  logger: Logger | undefined
+): Catalogue {
+  const describe = async (model: LanguageModel, signal: AbortSignal): Promise<CatalogueEntry[]> => {
+    const late = (): Error =>
+      new KwaaiError('ERR_API_MODEL_MISBEHAVED', `The model did not describe itself within ${timeoutMs} ms`)
+    const deadline = deadlineSignal(clock, timeoutMs, late, signal)
+    try {
+      const description = await orAborted(model.describe({ signal: deadline.signal }), deadline.signal)
+      return [{ model, description }]
+    } catch (error) {
+      logger?.log('warn', 'api.model-silent', { error: error instanceof Error ? error.message : 'unknown' })
+      return []
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  const list = async (signal: AbortSignal): Promise<CatalogueEntry[]> => {
+    const current = typeof models === 'function' ? models() : models
+    return (await Promise.all(current.map((model) => describe(model, signal)))).flat()
+  }
+
+  const find = async (id: string, signal: AbortSignal): Promise<CatalogueEntry> => {
+    const entry = (await list(signal)).find(({ description }) => description.id === id)
+    if (entry !== undefined) return entry
+    throw new RequestRefused({
+      status: 404,
+      param: 'model',
+      code: 'model_not_found',
+      message: `The model '${id.slice(0, 100)}' does not exist here; GET /v1/models lists those that do`
+    })
+  }
+
+  return { list, find }
+}
+
+/** A model that does not listen to its signal still costs no more than the deadline. */
+function orAborted<T>(pending: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    pending.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

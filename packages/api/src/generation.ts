@@ -1,0 +1,69 @@
+import type { ChatRequest, GenerationEvent, LanguageModel } from '@kwaai/interface'
+
+/** A running generation that can be ended from outside at any moment. */
+export interface Generation {
+  /** Aborted once the generation was stopped. */
+  readonly signal: AbortSignal
+  /** The next event, `undefined` after the last; rejects at once when stopped. One call at a time. */
+  next(): Promise<GenerationEvent | undefined>
+  /** Aborts the model's signal and lets go of its iterator. A second call does nothing. */
+  stop(): void
+}
+
+/**
+ * Starts a chat. `client` is the signal of the request: when it aborts, the model is told in the same turn of
+ * the event loop, and nobody waits for a model that does not listen.
+ * @param onEnd called once, when nothing more will come; with the error where the model failed
+ */
+export function startGeneration(
+  model: LanguageModel,
+  request: ChatRequest,
+  client: AbortSignal,
+  onEnd: (error?: unknown) => void
+): Generation {
+  const controller = new AbortController()
+  const { signal } = controller
+  let ended = false
+  let rejectPending: ((reason: unknown) => void) | undefined
+  let iterator: AsyncIterator<GenerationEvent> | undefined
+
+  const end = (error?: unknown): void => {
+    ended = true
+    client.removeEventListener('abort', stop)
+    onEnd(error)
+  }
+  const stop = (): void => {
+    if (ended) return
+    end()
+    controller.abort()
+    rejectPending?.(signal.reason)
+    Promise.resolve(iterator?.return?.()).catch(() => undefined)
+  }
+
+  client.addEventListener('abort', stop)
+  if (client.aborted) stop()
+
+  const next = async (): Promise<GenerationEvent | undefined> => {
+    if (signal.aborted) throw signal.reason
+    if (ended) return undefined
+    try {
+      iterator ??= model.chat(request, { signal })[Symbol.asyncIterator]()
+      const result = await orStopped(iterator.next())
+      if (result.done !== true) return result.value
+    } catch (error) {
+      if (!ended) end(error)
+      throw error
+    }
+    end()
+    return undefined
+  }
+
+  // `Promise.race` with one long-lived promise would keep a reaction for every event of the stream.
+  const orStopped = <T>(pending: Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      rejectPending = reject
+      pending.then(resolve, reject)
+    })
+
+  return { signal, next, stop }
+}

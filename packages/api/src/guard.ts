@@ -1,0 +1,98 @@
+import { RequestRefused } from './errors.ts'
+
+/** Who may call besides this machine itself. */
+export interface GuardInit {
+  /** Host names, without port, that the server answers to besides the loopback names; `*` for any. */
+  allowedHosts?: readonly string[]
+  /** Origins (`https://chat.example`) whose pages may call and read the answers; `*` for any. */
+  allowedOrigins?: readonly string[]
+}
+
+/** The checks made before a request is looked at. */
+export interface Guard {
+  /** @throws A `RequestRefused` with 403 when the request is a page's that has no business here. */
+  check(request: Request): void
+  /** The CORS headers of an answer; none unless the origin is on the list. */
+  corsHeaders(request: Request): Record<string, string>
+  /** True for the question a browser asks before a request of a page on the list. */
+  isPreflight(request: Request): boolean
+}
+
+/** True for names that can only mean this machine (RFC 6761 §6.3, RFC 5735, RFC 4291). */
+export function isLoopback(hostname: string): boolean {
+  const name = hostname.toLowerCase().replace(/\.$/, '')
+  return (
+    name === 'localhost' ||
+    name.endsWith('.localhost') ||
+    name === '[::1]' ||
+    name === '::1' ||
+    /^127(\.\d{1,3}){3}$/.test(name)
+  )
+}
+
+/**
+ * A server on loopback is reached by every page the user opens. A page of a name that was pointed at 127.0.0.1
+ * (DNS rebinding) shows in `Host`; a page of another site shows in `Origin` or `Sec-Fetch-Site`.
+ */
+export function createGuard(init: GuardInit): Guard {
+  const hosts = new Set((init.allowedHosts ?? []).map((host) => host.toLowerCase()))
+  const origins = new Set((init.allowedOrigins ?? []).map((origin) => origin.toLowerCase()))
+  const listed = (origin: string): boolean => origins.has('*') || origins.has(origin.toLowerCase())
+
+  const check = (request: Request): void => {
+    const host = parse(`http://${request.headers.get('host') ?? new URL(request.url).host}`)
+    if (host === undefined || !(hosts.has('*') || hosts.has(host.hostname) || isLoopback(host.hostname)))
+      throw forbidden('host_not_allowed', 'This server does not answer to the name in the Host header')
+    const origin = request.headers.get('origin')
+    if (origin !== null) {
+      if (listed(origin)) return
+      const from = parse(origin)
+      if (from === undefined || !(isLoopback(from.hostname) || from.host === host.host))
+        throw forbidden('origin_not_allowed', 'This server does not answer to pages of other sites')
+    } else if (request.headers.get('sec-fetch-site') === 'cross-site' && !origins.has('*')) {
+      throw forbidden('origin_not_allowed', 'This server does not answer to pages of other sites')
+    }
+  }
+
+  const corsHeaders = (request: Request): Record<string, string> => {
+    if (origins.size === 0) return {}
+    const origin = request.headers.get('origin')
+    if (origin === null || !listed(origin)) return { vary: 'Origin' }
+    return {
+      vary: 'Origin',
+      'access-control-allow-origin': origin,
+      'access-control-expose-headers': 'x-request-id, x-kwaai-ignored, retry-after, retry-after-ms',
+      ...(isPreflight(request) && {
+        'access-control-allow-methods': 'GET, HEAD, POST',
+        'access-control-allow-headers':
+          request.headers.get('access-control-request-headers') ?? 'authorization, content-type',
+        'access-control-max-age': '600'
+      })
+    }
+  }
+
+  const isPreflight = (request: Request): boolean => {
+    const origin = request.headers.get('origin')
+    return (
+      request.method === 'OPTIONS' &&
+      request.headers.has('access-control-request-method') &&
+      origin !== null &&
+      listed(origin)
+    )
+  }
+
+  return { check, corsHeaders, isPreflight }
+}
+
+function parse(text: string): { hostname: string; host: string } | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  // A host is nothing but a host: a path, a query or a user name would be somebody's trick.
+  if (url.hostname === '' || url.username !== '' || url.password !== '') return undefined
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') return undefined
+  return { hostname: url.hostname.replace(/\.$/, ''), host: url.host }
+}
+
+function forbidden(code: string, message: string): RequestRefused {
+  return new RequestRefused({ status: 403, code, message })
+}

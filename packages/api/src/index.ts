@@ -1,0 +1,17 @@
+/**
+ * The OpenAI-compatible API as one function from a `Request` to a `Response`, over any `LanguageModel`: a chain
+ * of shards, a local model, another server. It listens nowhere by itself and runs wherever `fetch` does;
+ * `@kwaai/api/node` puts it behind an HTTP server.
+ *
+ * @packageDocumentation
+ */
+export { createApi, type Api, type ApiComponents, type ApiInit } from './api.ts'
+export type { GuardInit } from './guard.ts'
+export type { ApiErrorCode, ErrorObject } from './errors.ts'
+export type {
+  AnswerHead,
+  ChatCompletion,
+  ChatCompletionChunk,
+  ModelObject,
+  UsageObject
+} from './responses.ts'
