@@ -113,6 +113,9 @@ export function fileViolations(room: Room): string[] {
     const facts = factsOf(file)
     const lines = file.text.split('\n').length - 1
     if (lines > maxLines) wrong.push(`${file.path}: has ${lines} lines, ${maxLines} is the most`)
+    for (const { name, line } of facts.undocumented) {
+      wrong.push(`${file.path}:${line}: ${name} is exported without a documentation comment`)
+    }
     for (const line of facts.topLevelAwaits) {
       wrong.push(`${file.path}:${line}: waits at the top level, which breaks require()`)
     }

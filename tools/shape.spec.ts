@@ -42,7 +42,7 @@ describe('a planted violation is caught', () => {
   ].join('\n\n')
   const door = "/**\n * A toy.\n *\n * @packageDocumentation\n */\nexport { play } from './play.ts'\n"
   const play =
-    "import { ERR_TOY_BROKEN } from './errors.ts'\nexport const play = () => { throw new ToyError('ERR_TOY_BROKEN', '') }\n"
+    "import { ERR_TOY_BROKEN } from './errors.ts'\n/** Plays. */\nexport const play = () => { throw new ToyError('ERR_TOY_BROKEN', '') }\n"
   const toy: Room = {
     folder: 'toy',
     manifest: {
@@ -66,7 +66,10 @@ describe('a planted violation is caught', () => {
     sources: [
       { path: 'packages/toy/src/index.ts', text: door },
       { path: 'packages/toy/src/play.ts', text: play },
-      { path: 'packages/toy/src/errors.ts', text: "export type ToyErrorCode = 'ERR_TOY_BROKEN'\n" }
+      {
+        path: 'packages/toy/src/errors.ts',
+        text: "/** What breaks. */\nexport type ToyErrorCode = 'ERR_TOY_BROKEN'\n"
+      }
     ],
     tests: [{ path: 'packages/toy/test/play.spec.ts', text: '' }],
     paths: [
@@ -109,6 +112,11 @@ describe('a planted violation is caught', () => {
     ['a door to nowhere', { ...toy, paths: toy.paths.filter((path) => !path.endsWith('index.ts')) }],
     ['a name in camel case', { ...toy, paths: [...toy.paths, 'packages/toy/src/playTime.ts'] }],
     ['a door that does things', source('packages/toy/src/index.ts', `${door}export const x: number = 1\n`)],
+    ['an export without words', source('packages/toy/src/mute.ts', 'export const x: number = 1\n')],
+    [
+      'an export with a private note',
+      source('packages/toy/src/mute.ts', '/* x */\nexport const x: number = 1\n')
+    ],
     ['a door without words', source('packages/toy/src/index.ts', "export { play } from './play.ts'\n")],
     ['waiting at the top level', source('packages/toy/src/wait.ts', 'await Promise.resolve()\nexport {}\n')],
     ['a long file', source('packages/toy/src/long.ts', 'export {}\n'.repeat(maxLines + 1))],

@@ -14,6 +14,8 @@ export interface FileFacts {
   imports: Import[]
   /** True when the file holds nothing but re-exports. */
   door: boolean
+  /** What the file exports without a documentation comment: a line and a name each. */
+  undocumented: { name: string; line: number }[]
   /** Lines that wait at the top level of the module. */
   topLevelAwaits: number[]
   /** Error codes (`ERR_…`) anywhere in the code, as strings or constants, comments excluded. */
@@ -42,9 +44,21 @@ export function factsOf({ path, text }: TextFile): FileFacts {
         statement.type === 'ExportAllDeclaration' ||
         (statement.type === 'ExportNamedDeclaration' && statement.source !== null)
     ),
+    undocumented: [],
     topLevelAwaits: [],
     codes: new Set(),
     thrown: new Set()
+  }
+  const described = new Set<string>()
+  for (const statement of program.body) {
+    if (statement.type !== 'ExportNamedDeclaration' || statement.declaration === null) continue
+    const hasComment =
+      /\*\/\s*$/.test(text.slice(0, statement.start)) && commentStart(text, statement.start) === '/**'
+    for (const name of namesOf(statement.declaration)) {
+      if (hasComment) described.add(name)
+      // The overloads of a function share the words of the first.
+      else if (!described.has(name)) facts.undocumented.push({ name, line: lineAt(statement.start) })
+    }
   }
   const add = (node: unknown): void => {
     if (isString(node)) facts.imports.push({ specifier: node.value, line: lineAt(node.start) })
@@ -93,6 +107,27 @@ export function factsOf({ path, text }: TextFile): FileFacts {
     Identifier: (node) => note(node.name)
   }).visit(program)
   return facts
+}
+
+/** The first three characters of the comment that ends before an offset. */
+function commentStart(text: string, offset: number): string {
+  const start = text.lastIndexOf('/*', offset)
+  return text.slice(start, start + 3)
+}
+
+/** The names that an exported declaration declares. */
+function namesOf(declaration: object): string[] {
+  const declarators: unknown[] =
+    'declarations' in declaration && Array.isArray(declaration.declarations)
+      ? declaration.declarations
+      : [declaration]
+  return declarators.flatMap((declarator) => {
+    if (typeof declarator !== 'object' || declarator === null || !('id' in declarator)) return []
+    const { id } = declarator
+    return typeof id === 'object' && id !== null && 'name' in id && typeof id.name === 'string'
+      ? [id.name]
+      : []
+  })
 }
 
 function isString(node: unknown): node is Node & { value: string } {
