@@ -1,0 +1,17 @@
+/**
+ * Compliance suites for the contracts of `@kwaai/interface`, and what makes tests deterministic: a clock that
+ * stands still, randomness from a seed, an order of events from a seed, and a network that fails on demand.
+ *
+ * A suite takes the runner's `test` and a factory, and works with any runner.
+ *
+ * @packageDocumentation
+ */
+export { assert, assertEqual, assertRejects, assertRejectsWith, type TestFunction } from './assert.ts'
+export { networkSuite, type NetworkSuiteFactory } from './network-suite/index.ts'
+export { keyValueStoreSuite, type KeyValueStoreSuiteFactory } from './key-value-store-suite.ts'
+export { createFakeClock, type FakeClock } from './clock.ts'
+export { createSeededRandom } from './random.ts'
+export { createSeededScheduler, type SeededScheduler } from './scheduler.ts'
+export { createFaults, type ControlledFaults, type FaultSettings } from './faults.ts'
+export { startMemoryNetworks } from './memory-networks.ts'
+export { macrotask } from './macrotask.ts'
