@@ -11,7 +11,7 @@ import {
   DEFAULT_RETRY_AFTER_MS,
   DEFAULT_STALL_TIMEOUT_MS
 } from './constants.ts'
-import { logFailure, refusalOf, RequestRefused, unavailable } from './errors.ts'
+import { clientGone, logFailure, refusalOf, RequestRefused, unavailable } from './errors.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
 import { refuse, reply } from './replies.ts'
@@ -67,7 +67,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     'describeTimeoutMs'
   )
   const guard = createGuard(init)
-  const catalogue = createCatalogue(models, clock, describeTimeoutMs, logger)
+  const catalogue = createCatalogue(models, clock, describeTimeoutMs, retryAfterMs, logger)
   const chat = createChatHandler({
     catalogue,
     clock,
@@ -80,14 +80,15 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     stallTimeoutMs: positive(init.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS, 'stallTimeoutMs')
   })
 
-  const failed = (error: unknown, requestId: string): Response => {
+  const failed = (error: unknown, requestId: string, client: AbortSignal): Response => {
+    if (client.aborted) return refuse(clientGone)
     const refusal = refusalOf(error, retryAfterMs)
     if (refusal.status >= 500 && !(error instanceof RequestRefused)) logFailure(logger, requestId, error)
     return refuse(refusal)
   }
 
   const app = new Hono<{ Bindings: { requestId: string } }>()
-  app.onError((error, c) => failed(error, c.env.requestId))
+  app.onError((error, c) => failed(error, c.env.requestId, c.req.raw.signal))
   app.notFound((c) =>
     refuse({
       status: 404,
@@ -126,7 +127,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
       if (guard.isPreflight(request)) return new Response(null, { status: 204 })
       return await app.fetch(request, { requestId })
     } catch (error) {
-      return failed(error, requestId)
+      return failed(error, requestId, request.signal)
     }
   }
 

@@ -6,7 +6,7 @@ import {
   type Logger,
   type ModelDescription
 } from '@kwaai/interface'
-import { RequestRefused } from './errors.ts'
+import { RequestRefused, textOf, unavailable } from './errors.ts'
 
 /** A model and what it says of itself. */
 export interface CatalogueEntry {
@@ -18,7 +18,7 @@ export interface CatalogueEntry {
 export interface Catalogue {
   /** All that describe themselves in time, in the order given. */
   list(signal: AbortSignal): Promise<CatalogueEntry[]>
-  /** @throws A `RequestRefused` with 404 when no model has this name. */
+  /** @throws A `RequestRefused` with 404 when no model has this name, 503 when one that may have it is silent. */
   find(id: string, signal: AbortSignal): Promise<CatalogueEntry>
 }
 
@@ -27,36 +27,47 @@ export function createCatalogue(
   models: readonly LanguageModel[] | (() => readonly LanguageModel[]),
   clock: Clock,
   timeoutMs: number,
+  retryAfterMs: number,
   logger: Logger | undefined
 ): Catalogue {
-  const describe = async (model: LanguageModel, signal: AbortSignal): Promise<CatalogueEntry[]> => {
+  const describe = async (model: LanguageModel, signal: AbortSignal): Promise<CatalogueEntry | undefined> => {
     const late = (): Error =>
       new KwaaiError('ERR_API_MODEL_MISBEHAVED', `The model did not describe itself within ${timeoutMs} ms`)
     const deadline = deadlineSignal(clock, timeoutMs, late, signal)
     try {
       const description = await orAborted(model.describe({ signal: deadline.signal }), deadline.signal)
-      return [{ model, description }]
+      return { model, description }
     } catch (error) {
-      logger?.log('warn', 'api.model-silent', { error: error instanceof Error ? error.message : 'unknown' })
-      return []
+      signal.throwIfAborted()
+      logger?.log('warn', 'api.model-silent', { error: textOf(error) })
+      return undefined
     } finally {
       deadline.clear()
     }
   }
 
-  const list = async (signal: AbortSignal): Promise<CatalogueEntry[]> => {
+  const all = (signal: AbortSignal): Promise<(CatalogueEntry | undefined)[]> => {
     const current = typeof models === 'function' ? models() : models
-    return (await Promise.all(current.map((model) => describe(model, signal)))).flat()
+    return Promise.all(current.map((model) => describe(model, signal)))
   }
 
+  const list = async (signal: AbortSignal): Promise<CatalogueEntry[]> =>
+    (await all(signal)).filter((entry) => entry !== undefined)
+
   const find = async (id: string, signal: AbortSignal): Promise<CatalogueEntry> => {
-    const entry = (await list(signal)).find(({ description }) => description.id === id)
-    if (entry !== undefined) return entry
+    const entries = await all(signal)
+    const found = entries.find((entry) => entry?.description.id === id)
+    if (found !== undefined) return found
+    const name = id.slice(0, 100)
+    if (entries.includes(undefined))
+      throw new RequestRefused(
+        unavailable(`No answer from all models yet: '${name}' may be one`, retryAfterMs)
+      )
     throw new RequestRefused({
       status: 404,
       param: 'model',
       code: 'model_not_found',
-      message: `The model '${id.slice(0, 100)}' does not exist here; GET /v1/models lists those that do`
+      message: `The model '${name}' does not exist here; GET /v1/models lists those that do`
     })
   }
 

@@ -4,19 +4,11 @@ import type { Catalogue } from './catalogue.ts'
 import { chatFrames, completeChat, type GenerationReport } from './chat.ts'
 import { parseChatRequest } from './chat-request.ts'
 import { MAX_IGNORED_NAME_LENGTH, MAX_IGNORED_NAMES } from './constants.ts'
-import {
-  clientGone,
-  logFailure,
-  refusalOf,
-  RequestRefused,
-  retryHeaders,
-  unavailable,
-  type Refusal
-} from './errors.ts'
+import { logFailure, refusalOf, RequestRefused, retryHeaders, unavailable, type Refusal } from './errors.ts'
 import { createEventStream } from './event-stream.ts'
 import { startGeneration } from './generation.ts'
 import { randomId } from './ids.ts'
-import { refuse, reply } from './replies.ts'
+import { reply } from './replies.ts'
 import type { AnswerHead } from './responses.ts'
 
 /** What the handler of `POST /v1/chat/completions` needs. */
@@ -48,6 +40,7 @@ export function createChatHandler(
         unavailable(`No chain can serve the model now; try again later`, init.retryAfterMs)
       )
 
+    request.signal.throwIfAborted()
     const startedAt = clock.monotonic()
     const report: GenerationReport = {}
     const generation = startGeneration(model, parsed.request, request.signal, (error) => {
@@ -104,10 +97,8 @@ export function createChatHandler(
         }
       )
     } catch (error) {
-      const cancelled = generation.signal.aborted
       report.error = error
       generation.stop()
-      if (cancelled) return refuse(clientGone)
       throw error
     }
   }

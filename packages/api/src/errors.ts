@@ -144,8 +144,13 @@ export function logFailure(logger: Logger | undefined, requestId: string, error:
   logger?.log('error', 'api.failure', {
     requestId,
     code: KwaaiError.is(error) ? error.code : undefined,
-    error: error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 500) : typeof error
+    error: textOf(error)
   })
+}
+
+/** An error in a line of a log. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 500) : typeof error
 }
 
 function count(value: unknown): string {

@@ -34,14 +34,13 @@ export function startGeneration(
   }
   const stop = (): void => {
     if (ended) return
-    end()
     controller.abort()
+    end()
     rejectPending?.(signal.reason)
     Promise.resolve(iterator?.return?.()).catch(() => undefined)
   }
 
   client.addEventListener('abort', stop)
-  if (client.aborted) stop()
 
   const next = async (): Promise<GenerationEvent | undefined> => {
     if (signal.aborted) throw signal.reason
