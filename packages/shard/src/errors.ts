@@ -52,7 +52,21 @@ export const shardErrors = {
   ERR_SHARD_INVALID_RESULT: 'A server of the chain sent a result that cannot be right',
   ERR_SHARD_CHAIN_CLOSED: 'The chain was closed',
   ERR_SHARD_INVALID_ADVERT: 'An advert of a block server is malformed or too large',
-  ERR_MODEL_UNAVAILABLE: 'Nobody can serve the blocks now; details.retryAfterMs'
+  // generate: tokens, templates, sampling
+  ERR_TOKENIZER_UNSUPPORTED: 'The tokenizer model or pre-tokenizer is unknown, named in the message',
+  ERR_TOKENIZER_INVALID: 'The vocabulary of the model contradicts itself',
+  ERR_TEMPLATE_MISSING: 'The model has no chat template',
+  ERR_TEMPLATE_INVALID: 'The chat template cannot be parsed',
+  ERR_TEMPLATE_FAILED: 'The chat template does what this package does not know, or what makes no sense',
+  ERR_TEMPLATE_REFUSED: 'The chat template itself refuses the messages, with its own words',
+  ERR_TEMPLATE_LIMIT_EXCEEDED: 'The chat template wants more steps, time, depth or text than it is allowed',
+  ERR_GENERATE_INVALID_LOGITS: 'A logit is NaN or +∞, or none is finite',
+  ERR_GENERATE_FAILED: 'The blocks or the head failed in a way they have no code for',
+  // language models: the codes of the contract
+  ERR_MODEL_CONTEXT_EXCEEDED:
+    'The prompt leaves no room in the context; details.promptTokens, details.contextLength',
+  ERR_MODEL_UNSUPPORTED: 'The model does not do what an option asks for; details.param',
+  ERR_MODEL_INVALID_REQUEST: 'An option or a message is out of range; details.param'
 } as const
 
 /** A code of this package. */

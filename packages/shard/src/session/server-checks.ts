@@ -1,0 +1,85 @@
+import type { BlockRunner } from '@kwaai/interface'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { shardError } from '../errors.ts'
+import type { Open, Step } from '../gen/shard_pb.ts'
+import type { LedgerStep } from './ledger.ts'
+import { isKernel, isWanted } from './messages.ts'
+import { equalBytes } from './rows.ts'
+import type { ServedSession } from './served-session.ts'
+import type { BlockServerSettings } from './server.ts'
+
+/** Refuses a session this server cannot serve. */
+export function checkOpen(open: Open, settings: BlockServerSettings, runner: BlockRunner): void {
+  const cannot = 'Cannot open the session'
+  if (bytesToHex(open.model) !== settings.modelHash) {
+    throw shardError(
+      'ERR_SHARD_MODEL_MISMATCH',
+      `${cannot}: the server holds the model ${settings.modelHash}`
+    )
+  }
+  checkBlocks(open, runner, cannot)
+  if (open.residual !== 'f32') {
+    throw shardError('ERR_SHARD_RESIDUAL_UNSUPPORTED', `${cannot}: the server speaks f32 residuals only`)
+  }
+  if (open.numericsClass !== '' && open.numericsClass !== settings.numericsClass) {
+    throw shardError(
+      'ERR_SHARD_NUMERICS_MISMATCH',
+      `${cannot}: the server computes as ${settings.numericsClass}`
+    )
+  }
+  if (open.before !== undefined || open.after.length > 0 || open.replyTo !== '') {
+    throw shardError(
+      'ERR_SHARD_PUSH_UNSUPPORTED',
+      `${cannot}: the server does not hand rows to other servers`
+    )
+  }
+  if (open.maxTokens > settings.maxTokens) {
+    throw shardError(
+      'ERR_SHARD_CONTEXT_EXCEEDED',
+      `${cannot}: it asks for ${open.maxTokens} rows and the server gives ${settings.maxTokens}`
+    )
+  }
+}
+
+function checkBlocks(range: { from: number; to: number }, runner: BlockRunner, cannot: string): void {
+  if (range.from === runner.from && range.to === runner.to) return
+  throw shardError(
+    'ERR_SHARD_RANGE_MISMATCH',
+    `${cannot}: the server runs blocks ${runner.from} to ${runner.to - 1}, not ${range.from} to ${range.to - 1}`
+  )
+}
+
+/** Refuses a step that does not belong to this session, or cannot run here. */
+export function checkStep(
+  step: Step,
+  payload: Uint8Array,
+  session: ServedSession,
+  runner: BlockRunner,
+  settings: BlockServerSettings
+): LedgerStep {
+  const cannot = `Cannot run step ${step.step}`
+  if (!equalBytes(step.session, session.key)) {
+    throw shardError('ERR_SHARD_SESSION_FOREIGN', `${cannot}: its session is not the one of this channel`)
+  }
+  checkBlocks(step, runner, cannot)
+  if (step.residual !== 'f32') {
+    throw shardError('ERR_SHARD_RESIDUAL_UNSUPPORTED', `${cannot}: the session was opened for f32 residuals`)
+  }
+  const { kernel, wanted } = step
+  if (!isKernel(kernel)) {
+    throw shardError('ERR_SHARD_KERNEL_UNSUPPORTED', `${cannot}: the server knows the kernels tile and vec`)
+  }
+  if (!isWanted(wanted) || step.rows > settings.maxStepRows) {
+    throw shardError(
+      'ERR_SHARD_INVALID_STEP',
+      `${cannot}: it has ${step.rows} rows, the server takes ${settings.maxStepRows}`
+    )
+  }
+  if (payload.length !== step.rows * runner.shape.hiddenSize * 4) {
+    throw shardError(
+      'ERR_SHARD_INVALID_STEP',
+      `${cannot}: ${payload.length} bytes are not ${step.rows} rows of this model`
+    )
+  }
+  return { step: step.step, past: step.past, rows: step.rows, kernel, wanted, payload }
+}
