@@ -63,6 +63,7 @@ export const shardErrors = {
   ERR_GENERATE_INVALID_LOGITS: 'A logit is NaN or +∞, or none is finite',
   ERR_GENERATE_FAILED: 'The blocks or the head failed in a way they have no code for',
   // language models: the codes of the contract
+  ERR_MODEL_UNAVAILABLE: 'Nobody can serve the request now; details.retryAfterMs',
   ERR_MODEL_CONTEXT_EXCEEDED:
     'The prompt leaves no room in the context; details.promptTokens, details.contextLength',
   ERR_MODEL_UNSUPPORTED: 'The model does not do what an option asks for; details.param',

@@ -1,0 +1,32 @@
+/**
+ * Text generation: tokens, chat templates, sampling, stop strings, and a language model over the blocks of a
+ * model, wherever they run.
+ *
+ * ```ts
+ * const file = await readGguf(source)
+ * const head = await backend.loadHead(source)
+ * const runner = await backend.loadBlocks(source, { from: 0, to: head.shape.blockCount })
+ * const model = createTextModel({ id: 'smollm2' }, { file, head, blocks: localBlocks(runner) })
+ * for await (const event of model.chat({ messages: [{ role: 'user', content: 'Hello' }] })) console.log(event)
+ * ```
+ *
+ * @packageDocumentation
+ */
+export { createTextModel, type TextModelComponents, type TextModelInit } from './text-model.ts'
+export { localBlocks, type LocalBlocksOptions } from './local-blocks.ts'
+export type { BlockPipeline, BlockPipelineSource, PipelineStep } from './pipeline.ts'
+export { createTokenizer, createVocabularyTokenizer, type Tokenizer } from './tokenizer.ts'
+export { readVocabulary, type Vocabulary } from './vocabulary.ts'
+export { preTokenizerNames, preTokenizerOf, type PreTokenizer } from './pre-tokenizers.ts'
+export { specialTokens, type TokenKind } from './special-tokens.ts'
+export { createDetokenizer, type Detokenizer } from './detokenizer.ts'
+export {
+  createChatTemplate,
+  parseChatTemplate,
+  type ChatTemplate,
+  type ChatTemplateComponents,
+  type ChatTemplateOptions
+} from './chat-template.ts'
+export { defaultTemplateLimits, type TemplateLimits } from './template-limits.ts'
+export { createSampler, type Sampler, type SamplerOptions } from './sampler.ts'
+export { createStopStrings, type StopStrings } from './stop-strings.ts'

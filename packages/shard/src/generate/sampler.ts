@@ -1,0 +1,203 @@
+import type { GenerationOptions, Random } from '@kwaai/interface'
+import { shardError } from '../errors.ts'
+import { seededNumbers } from './prng.ts'
+
+/** What decides how a token is chosen. */
+export type SamplerOptions = Pick<
+  GenerationOptions,
+  | 'temperature'
+  | 'topK'
+  | 'topP'
+  | 'minP'
+  | 'repetitionPenalty'
+  | 'frequencyPenalty'
+  | 'presencePenalty'
+  | 'logitBias'
+  | 'seed'
+>
+
+/** Chooses tokens and remembers them. */
+export interface Sampler {
+  /** Tells of tokens that were there before the first one was chosen; only the repetition penalty counts them. */
+  see(tokens: Iterable<number>): void
+  /**
+   * Chooses a token; it counts as generated from then on. `logits` is left as it is.
+   *
+   * @throws A KwaaiError `ERR_GENERATE_INVALID_LOGITS` when a logit is NaN or +∞, or none is finite.
+   */
+  next(logits: Float32Array): number
+}
+
+/** A cut through the tokens in falling order of their logits: kept are those before it, and itself. */
+interface Cut {
+  logit: number
+  id: number
+}
+
+/**
+ * The steps, in this order (llama.cpp's default chain: `logit_bias`, `penalties`, `top_k`, `top_p`, `min_p`,
+ * `temperature`): bias; repetition, then frequency and presence penalty; temperature 0 ends here with the
+ * largest logit, the lowest id winning ties; the k likeliest; the smallest set that reaches `topP`; those of
+ * at least `minP` times the likeliest; the draw, with probabilities proportional to exp(logit / temperature).
+ *
+ * The repetition penalty counts the prompt and the answer (Keskar et al. 2019, CTRL, section 4.1); frequency
+ * and presence count the answer alone (OpenAI's definition).
+ */
+export function createSampler(options: SamplerOptions, components: { random: Random }): Sampler {
+  const {
+    temperature = 1,
+    topK = 0,
+    topP = 1,
+    minP = 0,
+    repetitionPenalty = 1,
+    frequencyPenalty = 0,
+    presencePenalty = 0,
+    logitBias = {},
+    seed
+  } = options
+  const draw = seed === undefined ? () => components.random.next() : seededNumbers(seed)
+  const bias = Object.entries(logitBias).map(([id, value]) => [Number(id), value] as const)
+  const seen = new Set<number>()
+  const generated = new Map<number, number>()
+
+  const adjust = (logits: Float32Array): Float64Array => {
+    const values = Float64Array.from(logits)
+    for (const [id, value] of bias) if (id < values.length) values[id] = (values[id] as number) + value
+    if (repetitionPenalty !== 1) {
+      for (const id of seen) {
+        const value = values[id]
+        if (value !== undefined)
+          values[id] = value > 0 ? value / repetitionPenalty : value * repetitionPenalty
+      }
+    }
+    for (const [id, count] of generated) {
+      values[id] = (values[id] as number) - count * frequencyPenalty - presencePenalty
+    }
+    return values
+  }
+
+  const choose = (values: Float64Array): number => {
+    const top = argmax(values)
+    if (temperature === 0) return top
+    const cut = narrow(values, top, { topK, topP, minP })
+    return drawBelow(values, cut, values[top] as number, temperature, draw())
+  }
+
+  return {
+    see(tokens) {
+      for (const token of tokens) seen.add(token)
+    },
+    next(logits) {
+      const token = choose(adjust(checkLogits(logits)))
+      seen.add(token)
+      generated.set(token, (generated.get(token) ?? 0) + 1)
+      return token
+    }
+  }
+}
+
+function checkLogits(logits: Float32Array): Float32Array {
+  let some = false
+  for (let id = 0; id < logits.length; id++) {
+    const value = logits[id] as number
+    if (Number.isNaN(value) || value === Infinity) {
+      throw shardError('ERR_GENERATE_INVALID_LOGITS', `Cannot choose a token: logit ${id} is ${value}`, {
+        details: { token: id }
+      })
+    }
+    if (value !== -Infinity) some = true
+  }
+  if (!some) throw shardError('ERR_GENERATE_INVALID_LOGITS', 'Cannot choose a token: no logit is finite')
+  return logits
+}
+
+/** The place of the largest value, the first of equals. */
+function argmax(values: Float64Array): number {
+  let best = 0
+  for (let id = 1; id < values.length; id++) {
+    if ((values[id] as number) > (values[best] as number)) best = id
+  }
+  return best
+}
+
+/** Token ids in falling order of their values, of equal ones the lower id first; at least `atLeast` of them. */
+function ranked(values: Float64Array, threshold: number, atLeast: number): number[] {
+  const ids: number[] = []
+  for (let id = 0; id < values.length; id++) if ((values[id] as number) >= threshold) ids.push(id)
+  if (ids.length < Math.min(atLeast, values.length)) return ranked(values, -Infinity, 0)
+  return ids.toSorted((a, b) => (values[b] as number) - (values[a] as number) || a - b)
+}
+
+function narrow(
+  values: Float64Array,
+  top: number,
+  { topK, topP, minP }: { topK: number; topP: number; minP: number }
+): Cut {
+  const max = values[top] as number
+  let cut: Cut = { logit: -Infinity, id: values.length }
+  const limitK = topK > 0 && topK < values.length
+  if (limitK || topP < 1) {
+    // e^-16 of the likeliest: a nucleus almost always ends far above, and sorting the few is sorting them all.
+    let order = ranked(values, max - 16, limitK ? topK : 1)
+    if (limitK) order.length = topK
+    if (topP < 1) {
+      const weights = limitK ? order.map((id) => values[id] as number) : values
+      let total = 0
+      for (const value of weights) total += Math.exp(value - max)
+      let place = reach(order, values, max, topP * total)
+      if (place === undefined && order.length < values.length && !limitK) {
+        order = ranked(values, -Infinity, 0)
+        place = reach(order, values, max, topP * total)
+      }
+      order.length = (place ?? order.length - 1) + 1
+    }
+    const last = order.at(-1) as number
+    cut = { logit: values[last] as number, id: last }
+  }
+  // log(minP) below the likeliest; no probabilities needed.
+  const floor = minP > 0 ? max + Math.log(minP) : -Infinity
+  return floor > cut.logit ? { logit: floor, id: values.length } : cut
+}
+
+/** Where the running sum of the weights reaches `mass`. */
+function reach(
+  order: readonly number[],
+  values: Float64Array,
+  max: number,
+  mass: number
+): number | undefined {
+  let sum = 0
+  for (let place = 0; place < order.length; place++) {
+    sum += Math.exp((values[order[place] as number] as number) - max)
+    if (sum >= mass) return place
+  }
+  return undefined
+}
+
+/** One draw among the tokens up to the cut, walked in the order of their ids. */
+function drawBelow(
+  values: Float64Array,
+  cut: Cut,
+  max: number,
+  temperature: number,
+  uniform: number
+): number {
+  const weight = (id: number): number => {
+    const value = values[id] as number
+    const kept = value > cut.logit || (value === cut.logit && id <= cut.id)
+    return kept ? Math.exp((value - max) / temperature) : 0
+  }
+  let total = 0
+  for (let id = 0; id < values.length; id++) total += weight(id)
+  let rest = uniform * total
+  let last = 0
+  for (let id = 0; id < values.length; id++) {
+    const mass = weight(id)
+    if (mass === 0) continue
+    last = id
+    rest -= mass
+    if (rest < 0) return id
+  }
+  // Rounding can leave a crumb of the sum; it belongs to the last token.
+  return last
+}

@@ -1,0 +1,214 @@
+import {
+  KwaaiError,
+  type CallOptions,
+  type ChatRequest,
+  type Clock,
+  type CompletionRequest,
+  type GenerationEvent,
+  type HeadRunner,
+  type LanguageModel,
+  type Random
+} from '@kwaai/interface'
+import { systemClock, systemRandom } from '@kwaai/interface/memory'
+import { shardError } from '../errors.ts'
+import type { GgufFile } from '../gguf/index.ts'
+import { createChatTemplate, type ChatTemplate } from './chat-template.ts'
+import { generateTokens } from './generate.ts'
+import {
+  checkMessages,
+  checkOptions,
+  checkPrompt,
+  invalid,
+  unsupported,
+  type CheckedOptions
+} from './generation-request.ts'
+import type { BlockPipeline, BlockPipelineSource } from './pipeline.ts'
+import { defaultTemplateLimits } from './template-limits.ts'
+import { createTokenizer, type Tokenizer } from './tokenizer.ts'
+
+/** How a model presents itself and what it allows. */
+export interface TextModelInit {
+  /** The name callers ask for. */
+  id: string
+  /** Seconds since 1970 UTC. Default: now. */
+  created?: number
+  /** Default `kwaai`. */
+  ownedBy?: string
+  /** Longest prompt and answer together, in tokens. Default and maximum: what the model was made for. */
+  contextLength?: number
+  /** Rows of a prompt in one step. Default 64. */
+  prefillRows?: number
+  /** Steps of a prompt under way at once. Default 16. */
+  prefillSteps?: number
+  /** Answers under way at once. Default 8. */
+  maxConcurrent?: number
+  /** When to come back if they are all taken, in milliseconds. Default 1,000. */
+  retryAfterMs?: number
+}
+
+/** What a model is made of: its tokenizer and template, or the file that has them. */
+export type TextModelComponents = {
+  head: HeadRunner
+  blocks: BlockPipelineSource
+  clock?: Clock
+  random?: Random
+} & ({ file: GgufFile } | { tokenizer: Tokenizer; template: ChatTemplate | undefined })
+
+/**
+ * A language model over the blocks of one model, wherever they are: the two ends and the sampling here, the
+ * blocks behind a {@link BlockPipelineSource}.
+ *
+ * A prompt that leaves no room for an answer is refused; an answer ends with `length` where the context ends.
+ * The token that ends an answer is counted and handed out like the others, without text.
+ *
+ * @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST` for limits that make no sense, and what
+ * {@link createTokenizer} and {@link createChatTemplate} throw.
+ */
+export function createTextModel(init: TextModelInit, components: TextModelComponents): LanguageModel {
+  const { head, blocks, clock = systemClock, random = systemRandom } = components
+  const { id, ownedBy = 'kwaai', created = Math.floor(clock.now() / 1000) } = init
+  const { prefillRows = 64, prefillSteps = 16, maxConcurrent = 8, retryAfterMs = 1_000 } = init
+  const { tokenizer, template } = endsOf(components, clock)
+  const contextLength = Math.min(init.contextLength ?? Infinity, head.shape.contextLength)
+  for (const [param, value] of Object.entries({ prefillRows, prefillSteps, maxConcurrent, contextLength })) {
+    if (!Number.isSafeInteger(value) || value < 1) throw invalid(param, 'it has to be a positive integer')
+  }
+  const maxCharacters = defaultTemplateLimits.maxCharacters
+  let active = 0
+
+  async function* generate(
+    prompt: readonly number[],
+    options: CheckedOptions,
+    call: CallOptions
+  ): AsyncGenerator<GenerationEvent> {
+    const promptTokens = prompt.length
+    if (promptTokens >= contextLength) {
+      throw shardError(
+        'ERR_MODEL_CONTEXT_EXCEEDED',
+        `Cannot generate: the prompt has ${promptTokens} tokens, and the context of ${contextLength} has to hold the answer too`,
+        { details: { promptTokens, contextLength } }
+      )
+    }
+    const maxTokens = Math.min(options.maxTokens ?? Infinity, contextLength - promptTokens)
+    // The last token chosen is never run.
+    const opened = await blocks.open({ maxTokens: Math.max(1, promptTokens + maxTokens - 1) }, call)
+    await using pipeline = closeOnAbort(opened, call.signal)
+    yield { type: 'start', promptTokens, chain: pipeline.chain }
+    let completionTokens = 0
+    if (maxTokens === 0) yield { type: 'finish', index: 0, reason: 'length' }
+    else {
+      const parts = {
+        head,
+        pipeline,
+        random,
+        detokenizer: tokenizer.detokenizer(),
+        endTokens: tokenizer.endTokens
+      }
+      const plan = { rows: prefillRows, steps: prefillSteps }
+      for await (const piece of generateTokens(prompt, { ...options, maxTokens }, plan, parts, call)) {
+        completionTokens++
+        yield { type: 'text', index: 0, text: piece.text, tokens: [piece.token] }
+        if (piece.finish !== undefined) yield { type: 'finish', index: 0, reason: piece.finish }
+        call.signal?.throwIfAborted()
+      }
+    }
+    yield { type: 'usage', usage: { promptTokens, completionTokens, cachedTokens: 0 } }
+  }
+
+  /** Counts a generation while it runs, and gives every failure a code. */
+  async function* admitted(
+    begin: () => { prompt: readonly number[]; options: CheckedOptions },
+    call: CallOptions
+  ): AsyncGenerator<GenerationEvent> {
+    call.signal?.throwIfAborted()
+    if (active >= maxConcurrent) {
+      throw shardError('ERR_MODEL_UNAVAILABLE', `Cannot generate: ${active} answers are under way already`, {
+        details: { retryAfterMs }
+      })
+    }
+    active++
+    try {
+      const { prompt, options } = begin()
+      yield* generate(prompt, options, call)
+    } catch (error) {
+      call.signal?.throwIfAborted()
+      if (KwaaiError.is(error)) throw error
+      throw shardError(
+        'ERR_GENERATE_FAILED',
+        `Cannot go on: ${error instanceof Error ? error.message : 'a part failed'}`,
+        {
+          cause: error
+        }
+      )
+    } finally {
+      active--
+    }
+  }
+
+  return {
+    specification: 'kwaai.language-model/1',
+    describe: async () => ({ id, created, ownedBy, contextLength, ready: blocks.ready() }),
+    chat: (request: ChatRequest, call = {}) =>
+      admitted(() => {
+        const options = checkOptions(request, tokenizer.vocabularySize)
+        checkMessages(request.messages, maxCharacters)
+        if (template === undefined) throw unsupported('messages', 'chats: it has no chat template')
+        return { prompt: encodeChat(template, request), options }
+      }, call),
+    complete: (request: CompletionRequest, call = {}) =>
+      admitted(() => {
+        const options = checkOptions(request, tokenizer.vocabularySize)
+        checkPrompt(request, maxCharacters)
+        const { firstToken } = tokenizer
+        const prompt = [
+          ...(firstToken === undefined ? [] : [firstToken]),
+          ...tokenizer.encode(request.prompt)
+        ]
+        if (prompt.length === 0) throw invalid('prompt', 'it is empty')
+        return { prompt, options }
+      }, call),
+    embed: async () => {
+      throw unsupported('input', 'embeddings')
+    }
+  }
+}
+
+function endsOf(
+  components: TextModelComponents,
+  clock: Clock
+): { tokenizer: Tokenizer; template: ChatTemplate | undefined } {
+  if ('tokenizer' in components) return components
+  const { file } = components
+  const tokenizer = createTokenizer(file)
+  const template = file.metadata.has('tokenizer.chat_template')
+    ? createChatTemplate(file, { tokenizer, clock })
+    : undefined
+  return { tokenizer, template }
+}
+
+function encodeChat(template: ChatTemplate, { messages }: ChatRequest): number[] {
+  try {
+    return template.encode(messages)
+  } catch (error) {
+    if (KwaaiError.is(error, 'ERR_TEMPLATE_REFUSED')) throw invalid('messages', error.message, error)
+    throw error
+  }
+}
+
+/** The same pipeline, closed as soon as the signal aborts, whoever waits for what. */
+function closeOnAbort(pipeline: BlockPipeline, signal: AbortSignal | undefined): BlockPipeline {
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => (closing ??= Promise.resolve(pipeline[Symbol.asyncDispose]()))
+  // What closing says matters to who disposes; here it would be nobody's.
+  const onAbort = (): void => void close().catch(() => undefined)
+  if (signal?.aborted) onAbort()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  return {
+    chain: pipeline.chain,
+    forward: (step, options) => pipeline.forward(step, options),
+    [Symbol.asyncDispose]: () => {
+      signal?.removeEventListener('abort', onAbort)
+      return close()
+    }
+  }
+}
