@@ -132,7 +132,9 @@ function createBytes(): Bytes {
     text(value) {
       const bytes = encoder.encode(value)
       number('uint64', bytes.length)
-      buffer.set(bytes, reserve(bytes.length))
+      // Making room may put another buffer in the place of this one.
+      const at = reserve(bytes.length)
+      buffer.set(bytes, at)
     },
     bytes: () => buffer.slice(0, length)
   }
