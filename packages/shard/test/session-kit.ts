@@ -1,0 +1,343 @@
+import {
+  KwaaiError,
+  type BlockRunner,
+  type BlockStep,
+  type Channel,
+  type ModelShape,
+  type Network
+} from '@kwaai/interface'
+import { createMemoryHub, type MemoryHub } from '@kwaai/interface/memory'
+import {
+  createFakeClock,
+  createFaults,
+  createSeededRandom,
+  startMemoryNetworks,
+  type ControlledFaults,
+  type FakeClock
+} from '@kwaai/testing'
+import { hexToBytes } from '@noble/hashes/utils.js'
+import {
+  createBlockServer,
+  decodeFrame,
+  encodeFrame,
+  type BlockServer,
+  type BlockServerInit,
+  type DecodedFrame,
+  type FrameInit
+} from '../src/session/index.ts'
+
+export const modelHash: string = 'ab'.repeat(32)
+export const numericsClass = 'fake/1'
+export const hiddenSize = 8
+export const protocol = '/kwaai/shard/1.0.0'
+export const maxFrameBytes = 8_405_000
+
+export function fakeShape(blockCount: number): ModelShape {
+  return {
+    architecture: 'llama',
+    blockCount,
+    hiddenSize,
+    headCount: 2,
+    kvHeadCount: 2,
+    headSize: 4,
+    vocabularySize: 16,
+    contextLength: 256
+  }
+}
+
+/** A runner with a true cache: each row's result depends on every row before it, in every block. */
+export interface FakeRunner extends BlockRunner {
+  /** Sizes of the batches it was given. */
+  readonly batches: number[]
+  readonly openSessions: number
+  /** Rows computed. */
+  readonly rows: number
+  /** Runs before each forward; may wait or throw. */
+  before: (steps: readonly BlockStep[]) => Promise<void> | void
+}
+
+interface Cache {
+  maxTokens: number
+  /** Sums of the values seen, by block and row. */
+  sums: Float32Array[][]
+}
+
+export function createFakeRunner(range: { from: number; to: number; blockCount: number }): FakeRunner {
+  const { from, to, blockCount } = range
+  const caches = new Map<number, Cache>()
+  const batches: number[] = []
+  let next = 1
+  let rowsDone = 0
+
+  const runRow = (cache: Cache, row: Float32Array, kernel: string): Float32Array => {
+    let x = row
+    cache.sums.forEach((sums, index) => {
+      const before = sums.at(-1) ?? new Float32Array(hiddenSize)
+      const sum = before.map((value, i) => value + (x[i] as number))
+      sums.push(sum)
+      const bias = 0.01 * (from + index + 1) + (kernel === 'tile' ? 0.125 : 0)
+      x = x.map(
+        (value, i) => 0.5 * value + (0.3 * (sum[(i + 1) % hiddenSize] as number)) / sums.length + bias
+      )
+    })
+    return x
+  }
+  const cacheOf = (session: number): Cache => {
+    const cache = caches.get(session)
+    if (cache === undefined)
+      throw new KwaaiError('ERR_BACKEND_UNKNOWN_SESSION', 'Cannot run: no such session')
+    return cache
+  }
+  const trim = (cache: Cache, length: number): void => {
+    for (const sums of cache.sums) sums.length = Math.min(sums.length, length)
+  }
+  const unsupported = (): never => {
+    throw new Error('The fake runner does not move rows')
+  }
+
+  const runner: FakeRunner = {
+    shape: fakeShape(blockCount),
+    from,
+    to,
+    weightBytes: 0,
+    kvBytesPerToken: 100,
+    batches,
+    before: () => undefined,
+    get openSessions() {
+      return caches.size
+    },
+    get rows() {
+      return rowsDone
+    },
+    async open({ maxTokens }) {
+      const session = next++
+      caches.set(session, { maxTokens, sums: Array.from({ length: to - from }, () => []) })
+      return session
+    },
+    async forward(steps) {
+      batches.push(steps.length)
+      await runner.before(steps)
+      return steps.map(({ session, past, hidden, kernel }) => {
+        const cache = cacheOf(session)
+        const length = cache.sums[0]?.length ?? 0
+        const rows = hidden.length / hiddenSize
+        if (past > length || past + rows > cache.maxTokens) {
+          throw new KwaaiError('ERR_BACKEND_INVALID_STEP', `Cannot run the step: ${past} past of ${length}`)
+        }
+        trim(cache, past)
+        rowsDone += rows
+        const out = new Float32Array(hidden.length)
+        for (let row = 0; row < rows; row++) {
+          out.set(
+            runRow(cache, hidden.slice(row * hiddenSize, (row + 1) * hiddenSize), kernel),
+            row * hiddenSize
+          )
+        }
+        return out
+      })
+    },
+    async trim(session, length) {
+      trim(cacheOf(session), length)
+    },
+    exportKv: unsupported,
+    importKv: unsupported,
+    async close(session) {
+      caches.delete(session)
+    },
+    async [Symbol.asyncDispose]() {
+      caches.clear()
+    }
+  }
+  return runner
+}
+
+/** Servers of consecutive ranges on one hub, and clients. */
+export interface Stage {
+  clock: FakeClock
+  hub: MemoryHub
+  faults: ControlledFaults
+  servers: BlockServer[]
+  runners: FakeRunner[]
+  /** Networks of the servers, in order. */
+  hosts: Network[]
+  client: Network
+  other: Network
+  plan: { modelHash: string; blockCount: number; hops: { peer: string; from: number; to: number }[] }
+  stop(): Promise<void>
+}
+
+export async function createStage(
+  cuts: readonly number[],
+  init: Partial<BlockServerInit> & { authorizer?: Parameters<typeof createBlockServer>[1]['authorizer'] } = {}
+): Promise<Stage> {
+  const clock = createFakeClock()
+  const faults = createFaults({}, { clock, random: createSeededRandom(1) })
+  const hub = createMemoryHub({ clock, faults })
+  const [client, other, ...hosts] = (await startMemoryNetworks(cuts.length + 1, hub)) as [
+    Network,
+    Network,
+    ...Network[]
+  ]
+  const blockCount = cuts.at(-1) as number
+  const { authorizer, ...options } = init
+  const runners = hosts.map((_, index) =>
+    createFakeRunner({ from: cuts[index] as number, to: cuts[index + 1] as number, blockCount })
+  )
+  const servers = hosts.map((network, index) =>
+    createBlockServer(
+      { modelHash, numericsClass, measure: false, ...options },
+      {
+        network,
+        runner: runners[index] as FakeRunner,
+        clock,
+        random: createSeededRandom(index),
+        ...(authorizer === undefined ? {} : { authorizer })
+      }
+    )
+  )
+  for (const server of servers) await server.start()
+  return {
+    clock,
+    hub,
+    faults,
+    servers,
+    runners,
+    hosts,
+    client,
+    other,
+    plan: {
+      modelHash,
+      blockCount,
+      hops: hosts.map(({ peerId }, index) => ({
+        peer: peerId,
+        from: cuts[index] as number,
+        to: cuts[index + 1] as number
+      }))
+    },
+    async stop() {
+      for (const network of [client, other, ...hosts]) await network.stop()
+      await Promise.all(servers.map((server) => server.stop()))
+    }
+  }
+}
+
+/** Rows with values of a model's size, the same for the same seed. */
+export function rowsOf(count: number, seed: number): Float32Array {
+  const random = createSeededRandom(seed)
+  return Float32Array.from({ length: count * hiddenSize }, () => 2 * random.next() - 1)
+}
+
+export function keyOf(seed: number): Uint8Array {
+  return createSeededRandom(`key ${seed}`).bytes(16)
+}
+
+/** A caller that writes its frames by hand. */
+export interface RawCaller {
+  channel: Channel
+  send(body: FrameInit, payload?: Float32Array): Promise<void>
+  next(): Promise<DecodedFrame>
+  /** Sends a step and waits for the answer to it. */
+  step(step: RawStep): Promise<DecodedFrame>
+}
+
+export interface RawStep {
+  step: number
+  past: number
+  hidden: Float32Array
+  session?: Uint8Array
+  from?: number
+  to?: number
+  kernel?: string
+  wanted?: string
+  residual?: string
+  deadlineMs?: number
+}
+
+export async function rawCaller(
+  from: Network,
+  to: Network,
+  open: { session?: Uint8Array; from: number; to: number; maxTokens?: number } & Record<string, unknown>
+): Promise<RawCaller & { first: DecodedFrame }> {
+  const channel = await from.open(to.peerId, protocol, { maxFrameBytes })
+  const session = open.session ?? keyOf(1)
+  const send = (body: FrameInit, payload?: Float32Array): Promise<void> =>
+    channel.send(
+      encodeFrame(
+        body,
+        payload === undefined
+          ? undefined
+          : new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)
+      )
+    )
+  const next = async (): Promise<DecodedFrame> => {
+    const bytes = await channel.receive()
+    if (bytes === undefined) throw new Error('The channel ended')
+    return decodeFrame(bytes, { maxFrameBytes })
+  }
+  await send({
+    case: 'open',
+    value: {
+      session,
+      model: hexToBytes(modelHash),
+      maxTokens: 64,
+      residual: 'f32',
+      deadlineMs: 1000,
+      ...open
+    }
+  })
+  const first = await next()
+  return {
+    channel,
+    first,
+    send,
+    next,
+    async step({ hidden, ...step }) {
+      await send(stepBody(session, { from: open.from, to: open.to, hidden, ...step }), hidden)
+      return next()
+    }
+  }
+}
+
+export function stepBody(session: Uint8Array, step: RawStep): FrameInit {
+  const { hidden, ...value } = step
+  return {
+    case: 'step',
+    value: {
+      session,
+      rows: hidden.length / hiddenSize,
+      kernel: 'vec',
+      wanted: 'all',
+      residual: 'f32',
+      ...value
+    }
+  }
+}
+
+/** The rows of a result, or the code of a failure. */
+export function answerOf({ body, payload }: DecodedFrame): Float32Array | string {
+  if (body.case === 'failure') return body.value.code
+  if (body.case !== 'result') return body.case
+  return new Float32Array(payload.slice().buffer)
+}
+
+/** What a whole model in one place gives for the same steps. */
+export async function alone(
+  blockCount: number,
+  steps: readonly { past: number; hidden: Float32Array; kernel: 'tile' | 'vec' }[]
+): Promise<Float32Array[]> {
+  const runner = createFakeRunner({ from: 0, to: blockCount, blockCount })
+  const session = await runner.open({ maxTokens: 256 })
+  const results: Float32Array[] = []
+  for (const step of steps) results.push((await runner.forward([{ session, ...step }]))[0] as Float32Array)
+  return results
+}
+
+/** The code a promise rejects with. */
+export async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    return KwaaiError.is(error) ? error.code : String(error)
+  }
+  return 'no error'
+}
