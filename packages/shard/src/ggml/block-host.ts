@@ -1,0 +1,244 @@
+import type { KvRows, StepFailure } from '@kwaai/interface'
+import { shardError } from '../errors.ts'
+import { buildBlockGraph, type BlockGraph, type BlockRange, type GraphPart } from './block-graph.ts'
+import { graphsPerSession, kvBucket, maxGraphRows, maxGraphs } from './constants.ts'
+import { createKvCache, type KvCache } from './kv-cache.ts'
+import { fillMask } from './mask.ts'
+import type { WireStep } from './messages.ts'
+import type { Ggml } from './native.ts'
+import { badRow } from './rows.ts'
+
+/** A range of blocks in the process that computes it. Calls must not overlap. */
+export interface BlockHost {
+  open(maxTokens: number): number
+  forward(steps: readonly WireStep[]): Promise<(Float32Array | StepFailure)[]>
+  trim(session: number, length: number): void
+  exportKv(session: number, from: number, to: number): Uint8Array
+  importKv(session: number, rows: KvRows): void
+  close(session: number): void
+  free(): void
+}
+
+/** Rows of one step that fit a graph. */
+interface Piece {
+  /** Index of the step. */
+  step: number
+  session: number
+  cache: KvCache
+  kernel: WireStep['kernel']
+  past: number
+  hidden: Float32Array
+  /** First row within its step. */
+  first: number
+  rows: number
+}
+
+interface CachedGraph extends BlockGraph {
+  sessions: readonly number[]
+  maskData: readonly Uint16Array[]
+}
+
+// Fewer rows than these take milliseconds; more are computed off this thread, so that it hears its parent end.
+const asyncRows = 8
+
+/**
+ * @param budget bytes that caches may still take, shared with the other ranges of this process.
+ */
+export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: number }): BlockHost {
+  const { c } = ggml
+  const { hiddenSize } = range.config
+  const sessions = new Map<number, KvCache>()
+  const graphs = new Map<string, CachedGraph>()
+  const allocator = c.ggml_gallocr_new(ggml.bufferType)
+  let allocated = 0
+  let nextSession = 1
+
+  const find = (session: number): KvCache => {
+    const cache = sessions.get(session)
+    if (cache === undefined)
+      throw shardError('ERR_BACKEND_UNKNOWN_SESSION', `Cannot use session ${session}: it is not open`)
+    return cache
+  }
+
+  const drop = (key: string): void => {
+    graphs.get(key)?.free()
+    graphs.delete(key)
+  }
+
+  function graphOf(pieces: readonly Piece[]): CachedGraph {
+    const parts = pieces.map(({ cache, kernel, past, rows }): GraphPart => {
+      const kvLength = Math.ceil((past + rows) / kvBucket) * kvBucket
+      cache.clearTo(kvLength)
+      return { rows, kernel, kvLength, k: cache.k, v: cache.v }
+    })
+    const key = parts
+      .map((part, i) => `${pieces[i]?.session} ${part.kernel} ${part.rows} ${part.kvLength}`)
+      .join()
+    const known = graphs.get(key)
+    if (known !== undefined) {
+      // The map's order is the order of use.
+      graphs.delete(key)
+      graphs.set(key, known)
+      return known
+    }
+    const limit = Math.min(maxGraphs, graphsPerSession * sessions.size)
+    while (graphs.size >= limit) drop(graphs.keys().next().value as string)
+
+    const graph = buildBlockGraph(ggml, range, parts)
+    if (!c.ggml_gallocr_alloc_graph(allocator, graph.graph)) {
+      graph.free()
+      throw shardError(
+        'ERR_BACKEND_OUT_OF_MEMORY',
+        'Cannot run the step: no memory for its intermediate values'
+      )
+    }
+    // All graphs lie in one buffer. When it had to grow it moved, and the older graphs point nowhere.
+    const size = c.ggml_gallocr_get_buffer_size(allocator, 0)
+    if (size !== allocated) [...graphs.keys()].forEach(drop)
+    allocated = size
+    const maskData = graph.masks.map(({ rows }, i) => new Uint16Array(rows * (parts[i]?.kvLength as number)))
+    const cached = { ...graph, sessions: pieces.map(({ session }) => session), maskData }
+    graphs.set(key, cached)
+    return cached
+  }
+
+  /** Runs pieces of different sessions in one graph; results in their order. */
+  async function run(pieces: readonly Piece[]): Promise<Float32Array[]> {
+    const graph = graphOf(pieces)
+    const positions = new Int32Array(graph.rows)
+    let first = 0
+    for (const [i, { past, rows, hidden }] of pieces.entries()) {
+      c.ggml_backend_tensor_set(graph.hidden, hidden, first * hiddenSize * 4, hidden.byteLength)
+      const places = new BigInt64Array(rows)
+      for (let row = 0; row < rows; row++) {
+        positions[first + row] = past + row
+        places[row] = BigInt(past + row)
+      }
+      const mask = graph.maskData[i] as Uint16Array
+      fillMask(mask, graph.masks[i]?.rows as number, past, rows)
+      c.ggml_backend_tensor_set(graph.masks[i]?.tensor as number, mask, 0, mask.byteLength)
+      c.ggml_backend_tensor_set(graph.indices[i] as number, places, 0, places.byteLength)
+      first += rows
+    }
+    // A row added for the kernel's sake repeats the last one.
+    const last = pieces.at(-1)?.hidden as Float32Array
+    for (let row = first; row < graph.rows; row++)
+      c.ggml_backend_tensor_set(graph.hidden, last, row * hiddenSize * 4, hiddenSize * 4)
+    c.ggml_backend_tensor_set(graph.positions, positions, 0, positions.byteLength)
+
+    const status = first < asyncRows ? ggml.compute(graph.graph) : await ggml.computeAsync(graph.graph)
+    if (status !== 0) throw new Error(`ggml_backend_graph_compute returned ${status}`)
+    let offset = 0
+    return pieces.map(({ rows }) => {
+      const out = new Float32Array(rows * hiddenSize)
+      c.ggml_backend_tensor_get(graph.output, out, offset, out.byteLength)
+      offset += out.byteLength
+      return out
+    })
+  }
+
+  return {
+    open(maxTokens) {
+      const cache = createKvCache(ggml, range, maxTokens, budget)
+      sessions.set(nextSession, cache)
+      return nextSession++
+    },
+
+    async forward(steps) {
+      const pieces = plan(steps, find, hiddenSize)
+      const results: (Float32Array | StepFailure)[] = steps.map(
+        ({ hidden }) => new Float32Array(hidden.length)
+      )
+      let at = 0
+      while (at < pieces.length) {
+        const wave: Piece[] = []
+        const busy = new Set<number>()
+        let rows = 0
+        for (; at < pieces.length; at++) {
+          const piece = pieces[at] as Piece
+          if (!(results[piece.step] instanceof Float32Array)) continue
+          if (busy.has(piece.session) || rows + piece.rows > maxGraphRows) break
+          wave.push(piece)
+          busy.add(piece.session)
+          rows += piece.rows
+        }
+        if (wave.length === 0) continue
+        const outputs = await run(wave)
+        for (const [i, piece] of wave.entries()) {
+          const output = outputs[i] as Float32Array
+          const failure = badRow(output, hiddenSize)
+          if (failure === undefined) {
+            ;(results[piece.step] as Float32Array).set(output, piece.first * hiddenSize)
+            piece.cache.length = piece.past + piece.rows
+          } else {
+            // The rows leave nothing behind that a later step could meet under its mask.
+            const { past } = steps[piece.step] as WireStep
+            piece.cache.erase(past, piece.past + piece.rows)
+            results[piece.step] = { failure: failure.failure, row: piece.first + failure.row }
+          }
+        }
+      }
+      return results
+    },
+
+    trim(session, length) {
+      const cache = find(session)
+      if (!Number.isSafeInteger(length) || length < 0 || length > cache.length)
+        throw shardError(
+          'ERR_BACKEND_INVALID_STEP',
+          `Cannot trim the session to ${length} rows: it holds ${cache.length}`
+        )
+      cache.length = length
+    },
+
+    exportKv: (session, from, to) => find(session).read(from, to),
+    importKv: (session, rows) => find(session).write(rows),
+
+    close(session) {
+      const cache = find(session)
+      for (const [key, graph] of graphs) if (graph.sessions.includes(session)) drop(key)
+      sessions.delete(session)
+      cache.free()
+    },
+
+    free() {
+      ;[...graphs.keys()].forEach(drop)
+      for (const cache of sessions.values()) cache.free()
+      sessions.clear()
+      c.ggml_gallocr_free(allocator)
+    }
+  }
+
+  /** Checks all steps before any of them runs, and cuts them into pieces a graph can take. */
+  function plan(steps: readonly WireStep[], find: (session: number) => KvCache, hiddenSize: number): Piece[] {
+    const lengths = new Map<number, number>()
+    return steps.flatMap((step, index) => {
+      const { session, past, kernel, hidden } = step
+      const cache = find(session)
+      const rows = hidden.length / hiddenSize
+      const length = lengths.get(session) ?? cache.length
+      const refuse = (why: string): Error =>
+        shardError('ERR_BACKEND_INVALID_STEP', `Cannot run the step: ${why}`, { details: { step: index } })
+      if (past > length) throw refuse(`it expects ${past} rows in the cache, there are ${length}`)
+      if (past + rows > cache.maxTokens)
+        throw refuse(`${past + rows} rows are more than the session's ${cache.maxTokens}`)
+      lengths.set(session, past + rows)
+
+      const pieces: Piece[] = []
+      for (let first = 0; first < rows; first += maxGraphRows) {
+        const count = Math.min(maxGraphRows, rows - first)
+        pieces.push({
+          step: index,
+          session,
+          cache,
+          kernel,
+          past: past + first,
+          hidden: hidden.subarray(first * hiddenSize, (first + count) * hiddenSize),
+          first,
+          rows: count
+        })
+      }
+      return pieces
+    })
+  }
+}

@@ -1,0 +1,133 @@
+import type { BlockRunner, BlockStep, KvHandle, KvRows, StepFailure } from '@kwaai/interface'
+import { shardError } from '../errors.ts'
+import type { LlamaConfig } from '../gguf/index.ts'
+import { shapeOf } from './head-runner.ts'
+import type { KvFormat, WireStep } from './messages.ts'
+import type { GgmlProcess } from './process.ts'
+import { badRow } from './rows.ts'
+
+/** A range of blocks in the child process. What leaves this process has been checked here. */
+export function createBlockRunner(
+  process: GgmlProcess,
+  runner: number,
+  init: { config: LlamaConfig; from: number; to: number; weightBytes: number; kvFormat: KvFormat }
+): BlockRunner {
+  const { config, from, to, weightBytes, kvFormat } = init
+  const { hiddenSize } = config
+  const kvWidth = config.kvHeadCount * config.headSize
+  const kvBytesPerToken = 2 * (to - from) * kvWidth * (kvFormat === 'f16' ? 2 : 4)
+  let closed: Promise<void> | undefined
+  const check = (): void => {
+    if (closed !== undefined)
+      throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the blocks: they were unloaded')
+  }
+
+  return {
+    shape: shapeOf(config),
+    from,
+    to,
+    weightBytes,
+    kvBytesPerToken,
+
+    async open({ maxTokens }, options) {
+      check()
+      // The second bound keeps the products of native code exact; memory is the real limit.
+      if (!Number.isSafeInteger(maxTokens) || maxTokens < 1 || maxTokens > 2 ** 24)
+        throw shardError('ERR_BACKEND_OUT_OF_MEMORY', `Cannot open a session of ${maxTokens} tokens`)
+      const signal = options?.signal
+      const opening = process.call('open', { runner, maxTokens })
+      if (signal === undefined) return (await opening).session as KvHandle
+      // A session whose opener is gone by then is closed again.
+      const { session } = await opening
+      if (!signal.aborted) return session as KvHandle
+      await process.call('close', { runner, session })
+      throw signal.reason
+    },
+
+    async forward(steps, options) {
+      check()
+      const results: (Float32Array | StepFailure)[] = []
+      const sent: WireStep[] = []
+      const places: number[] = []
+      for (const [index, step] of steps.entries()) {
+        const failure = checkStep(step, index, hiddenSize)
+        if (failure !== undefined) {
+          results[index] = failure
+          continue
+        }
+        const { session, past, kernel, hidden } = step
+        sent.push({ session, past, kernel, hidden })
+        places.push(index)
+      }
+      if (sent.length > 0) {
+        const reply = await process.call('forward', { runner, steps: sent }, options)
+        for (const [i, place] of places.entries())
+          results[place] = owned(reply.results[i] as Float32Array | StepFailure)
+      }
+      return results
+    },
+
+    async trim(session, length) {
+      check()
+      await process.call('trim', { runner, session, length })
+    },
+
+    async exportKv(session, from, to, options) {
+      check()
+      const { data } = await process.call('exportKv', { runner, session, from, to }, options)
+      return { from, to, format: kvFormat, data }
+    },
+
+    async importKv(session, rows, options) {
+      check()
+      checkFinite(rows)
+      await process.call('importKv', { runner, session, rows }, options)
+    },
+
+    async close(session) {
+      check()
+      await process.call('close', { runner, session })
+    },
+
+    [Symbol.asyncDispose]() {
+      closed ??= process.call('unload', { runner }).then(
+        () => undefined,
+        // Gone is gone, in whichever way.
+        () => undefined
+      )
+      return closed
+    }
+  }
+}
+
+/** @throws A KwaaiError `ERR_BACKEND_INVALID_STEP` for a step that has no meaning. */
+function checkStep(step: BlockStep, index: number, hiddenSize: number): StepFailure | undefined {
+  const { past, kernel, hidden } = step
+  const refuse = (why: string): Error =>
+    shardError('ERR_BACKEND_INVALID_STEP', `Cannot run the step: ${why}`, { details: { step: index } })
+  if (!(hidden instanceof Float32Array) || hidden.length === 0 || hidden.length % hiddenSize !== 0)
+    throw refuse(`its ${hidden.length} numbers are not rows of ${hiddenSize}`)
+  if (!Number.isSafeInteger(past) || past < 0) throw refuse(`it expects ${past} rows in the cache`)
+  if (kernel !== 'tile' && kernel !== 'vec') throw refuse(`there is no kernel ${String(kernel)}`)
+  return badRow(hidden, hiddenSize)
+}
+
+/** The rows in a buffer of their own: what the channel hands out is a view of a whole message. */
+function owned(result: Float32Array | StepFailure): Float32Array | StepFailure {
+  if (!(result instanceof Float32Array) || result.byteLength === result.buffer.byteLength) return result
+  return result.slice()
+}
+
+/** @throws A KwaaiError `ERR_BACKEND_INVALID_KV` for rows that hold an infinity or no number. */
+function checkFinite({ format, data }: KvRows): void {
+  const exponent = format === 'f16' ? 0x7c00 : 0x7f800000
+  // A copy, where the bytes do not lie at a multiple of their size.
+  const bytes = data.byteOffset % 4 === 0 ? data : data.slice()
+  const words =
+    format === 'f16'
+      ? new Uint16Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 2))
+      : new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4))
+  for (let i = 0; i < words.length; i++)
+    if (((words[i] as number) & exponent) === exponent)
+      throw shardError('ERR_BACKEND_INVALID_KV', 'Cannot import the rows: a value is not finite')
+}

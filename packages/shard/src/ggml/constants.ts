@@ -1,0 +1,37 @@
+/** Builds of llama.cpp this door knows: version of the npm package, version and commit of its ggml. */
+export const knownBuilds: readonly { packageVersion: string; ggmlVersion: string; ggmlCommit: string }[] = [
+  { packageVersion: '3.21.1', ggmlVersion: '0.23.0', ggmlCommit: '5b4ebc5' }
+]
+
+/** `ggml_tensor_overhead()` of the known builds: a cheap check of the layout of their structures. */
+export const tensorOverhead: number = 368
+
+/** Fewest query rows of ggml's tiled attention kernel on the CPU (ggml-cpu, `ggml_fa_tile_config`). */
+export const tileRows: number = 64
+
+/** Graphs are built for cache lengths that are multiples of this; llama.cpp pads its own alike. */
+export const kvBucket: number = 256
+
+/** Most rows of one graph; longer steps run as several. It bounds the memory of a computation. */
+export const maxGraphRows: number = 512
+
+/** Graphs kept for reuse, for each open session. */
+export const graphsPerSession: number = 4
+
+/** Most graphs kept by a runner. */
+export const maxGraphs: number = 32
+
+/** Bytes of weights that travel to the child process in one message. */
+export const pieceBytes: number = 4 * 2 ** 20
+
+/** Values above this in a residual come from no model. */
+export const residualLimit: number = 1e8
+
+/** Default bound of all caches of one backend, in bytes. */
+export const defaultMaxKvBytes: number = 4 * 2 ** 30
+
+/** Default bound of calls that wait. */
+export const defaultMaxPending: number = 256
+
+/** Default wait for the child process to load its libraries and test itself, in milliseconds. */
+export const defaultStartTimeoutMs: number = 30_000

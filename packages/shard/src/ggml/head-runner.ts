@@ -1,0 +1,74 @@
+import type { HeadRunner, ModelShape } from '@kwaai/interface'
+import { shardError } from '../errors.ts'
+import type { LlamaConfig } from '../gguf/index.ts'
+import type { GgmlProcess } from './process.ts'
+import { badRow } from './rows.ts'
+
+/** A model's shape, without what is llama's own. */
+export function shapeOf(config: LlamaConfig): ModelShape {
+  const { architecture, blockCount, hiddenSize, headCount, kvHeadCount, headSize } = config
+  const { vocabularySize, contextLength } = config
+  return {
+    architecture,
+    blockCount,
+    hiddenSize,
+    headCount,
+    kvHeadCount,
+    headSize,
+    vocabularySize,
+    contextLength
+  }
+}
+
+/** The two ends of a model in the child process. */
+export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
+  const { hiddenSize, vocabularySize, contextLength } = config
+  let closed: Promise<void> | undefined
+  const check = (): void => {
+    if (closed !== undefined) throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the head: it was unloaded')
+  }
+  return {
+    shape: shapeOf(config),
+
+    async embed(ids, options) {
+      check()
+      if (ids.length > contextLength)
+        throw shardError(
+          'ERR_BACKEND_INVALID_TOKEN',
+          `Cannot embed ${ids.length} tokens: the model was made for ${contextLength}`
+        )
+      for (const id of ids)
+        if (!Number.isSafeInteger(id) || id < 0 || id >= vocabularySize)
+          throw shardError(
+            'ERR_BACKEND_INVALID_TOKEN',
+            `Cannot embed the token ${id}: the model has ${vocabularySize}`,
+            { details: { token: id, vocabularySize } }
+          )
+      if (ids.length === 0) return new Float32Array(0)
+      const { hidden } = await process.call('embed', { runner, ids: Int32Array.from(ids) }, options)
+      return hidden.slice()
+    },
+
+    async logits(hidden, options) {
+      check()
+      if (hidden.length !== hiddenSize)
+        throw shardError(
+          'ERR_BACKEND_INVALID_STEP',
+          `Cannot compute logits: ${hidden.length} numbers are no row of ${hiddenSize}`
+        )
+      const bad = badRow(hidden, hiddenSize)
+      if (bad !== undefined)
+        throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
+      const { logits } = await process.call('logits', { runner, hidden }, options)
+      return logits.slice()
+    },
+
+    [Symbol.asyncDispose]() {
+      closed ??= process.call('unload', { runner }).then(
+        () => undefined,
+        () => undefined
+      )
+      return closed
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import { shardError } from '../errors.ts'
+import { createBlockHost, type BlockHost } from './block-host.ts'
+import { ggmlType } from './context.ts'
+import { createHeadHost, type HeadHost } from './head-host.ts'
+import type { CallName, Calls, StartRequest } from './messages.ts'
+import { openGgml, type Ggml } from './native.ts'
+import { blockWeights, doublesSingleRow, headWeights } from './parts.ts'
+import { selfTest } from './self-test.ts'
+import { createWeights, type Weights, type WeightSpec } from './weights.ts'
+
+/** Answers calls, one after another. */
+export type Host = { [N in CallName]: (request: Calls[N][0]) => Calls[N][1] | Promise<Calls[N][1]> }
+
+interface Runner {
+  weights: Weights
+  specs: readonly WeightSpec[]
+  config: Calls['load'][0]['config']
+  part: 'blocks' | 'head'
+  blocks?: BlockHost
+  head?: HeadHost
+}
+
+/** Everything the child process does, free of how questions reach it. */
+export function createHost(): Host {
+  let opened: { ggml: Ggml; init: StartRequest; budget: { bytes: number } } | undefined
+  const runners = new Map<number, Runner>()
+  let next = 1
+
+  const state = (): NonNullable<typeof opened> => {
+    if (opened === undefined) throw new Error('not started')
+    return opened
+  }
+  const find = (id: number): Runner => {
+    const runner = runners.get(id)
+    if (runner === undefined) throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the model: it was unloaded')
+    return runner
+  }
+  const blocks = (id: number): BlockHost => {
+    const host = find(id).blocks
+    if (host === undefined) throw new Error(`runner ${id} has no blocks`)
+    return host
+  }
+  const head = (id: number): HeadHost => {
+    const host = find(id).head
+    if (host === undefined) throw new Error(`runner ${id} has no head`)
+    return host
+  }
+
+  return {
+    async start(init) {
+      const ggml = openGgml(init.dir, init.threads, init.variant)
+      await selfTest(ggml)
+      opened = { ggml, init, budget: { bytes: init.maxKvBytes } }
+      const types = [...ggml.extraBufferTypes, ggml.bufferType]
+      const bufferTypes = types.map((type) => ggml.c.ggml_backend_buft_name(type))
+      return { version: ggml.version, commit: ggml.commit, variant: ggml.variant, bufferTypes }
+    },
+    load({ part, config, specs }) {
+      const weights = createWeights(state().ggml, specs)
+      if (weights === undefined) {
+        const bytes = specs.reduce((sum, spec) => sum + spec.byteLength, 0)
+        throw shardError('ERR_BACKEND_OUT_OF_MEMORY', `Cannot load the weights: no memory for ${bytes} bytes`)
+      }
+      runners.set(next, { weights, specs, config, part })
+      return { runner: next++ }
+    },
+    write({ runner, tensor, offset, bytes }) {
+      find(runner).weights.write(tensor, offset, bytes)
+      return undefined
+    },
+    finish({ runner }) {
+      const { ggml, init, budget } = state()
+      const loaded = find(runner)
+      const { weights, specs, config, part } = loaded
+      weights.finish()
+      if (part === 'head') loaded.head = createHeadHost(ggml, config, headWeights(config, weights))
+      else {
+        const range = {
+          config,
+          ...blockWeights(config, specs, weights),
+          doubleSingleRow: doublesSingleRow(specs),
+          kvType: init.kvFormat === 'f16' ? ggmlType.F16 : ggmlType.F32,
+          kvElementBytes: init.kvFormat === 'f16' ? 2 : 4
+        }
+        loaded.blocks = createBlockHost(ggml, range, budget)
+      }
+      return { weightBytes: weights.bytes }
+    },
+    unload({ runner }) {
+      const loaded = find(runner)
+      loaded.blocks?.free()
+      loaded.head?.free()
+      loaded.weights.free()
+      runners.delete(runner)
+      return undefined
+    },
+    open: ({ runner, maxTokens }) => ({ session: blocks(runner).open(maxTokens) }),
+    forward: async ({ runner, steps }) => ({ results: await blocks(runner).forward(steps) }),
+    trim({ runner, session, length }) {
+      blocks(runner).trim(session, length)
+      return undefined
+    },
+    exportKv: ({ runner, session, from, to }) => ({ data: blocks(runner).exportKv(session, from, to) }),
+    importKv({ runner, session, rows }) {
+      blocks(runner).importKv(session, rows)
+      return undefined
+    },
+    close({ runner, session }) {
+      blocks(runner).close(session)
+      return undefined
+    },
+    embed: ({ runner, ids }) => ({ hidden: head(runner).embed(ids) }),
+    logits: ({ runner, hidden }) => ({ logits: head(runner).logits(hidden) })
+  }
+}
