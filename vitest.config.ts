@@ -14,7 +14,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     projects: [
       { extends: true, ...nodeProject('node', ['packages/*/test/**/*.spec.ts', 'tools/**/*.spec.ts']) },
-      ...(hasChromium ? [{ extends: true as const, ...chromiumProject(['packages/*/test/**/*.spec.ts']) }] : [])
+      ...(hasChromium
+        ? [{ extends: true as const, ...chromiumProject(['packages/*/test/**/*.spec.ts']) }]
+        : [])
     ]
   }
 })

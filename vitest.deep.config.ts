@@ -12,7 +12,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        ...nodeProject('deep', ['packages/*/test/**/*.deep.ts', 'tools/**/*.deep.ts', 'examples/**/*.deep.ts'])
+        ...nodeProject('deep', [
+          'packages/*/test/**/*.deep.ts',
+          'tools/**/*.deep.ts',
+          'examples/**/*.deep.ts'
+        ])
       }
     ]
   }

@@ -169,7 +169,8 @@ export function errorViolations(room: Room): string[] {
 
 /** From the heading "Errors" to the next heading of its height. */
 function errorSection(readme: string): string {
-  const [, height = '', rest = ''] = /^(#+) errors\b[^\n]*\n([^]*)/im.exec(readme) ?? []
+  const [, height, rest = ''] = /^(#+) errors\b[^\n]*\n([^]*)/im.exec(readme) ?? []
+  if (height === undefined) return ''
   const end = new RegExp(`^#{1,${height.length}} `, 'm').exec(rest)
   return end === null ? rest : rest.slice(0, end.index)
 }
