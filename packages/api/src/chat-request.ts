@@ -94,7 +94,7 @@ export interface ParsedChatRequest {
 export function parseChatRequest(body: Readonly<Record<string, unknown>>): ParsedChatRequest {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
   const result = schema.safeParse(given)
-  if (!result.success) throw refusalOfIssue(result.error.issues[0], body)
+  if (!result.success) throw refusalOfIssue(result.error.issues[0], given)
   const fields = result.data
   for (const [name, asksForNothing] of Object.entries(notHonoured))
     if (Object.hasOwn(given, name) && !asksForNothing(given[name])) throw unsupported(name)
@@ -135,11 +135,11 @@ export function parseChatRequest(body: Readonly<Record<string, unknown>>): Parse
 
 type Issue = z.core.$ZodIssue
 
-function refusalOfIssue(first: Issue | undefined, body: unknown): Error {
+function refusalOfIssue(first: Issue | undefined, given: unknown): Error {
   if (first === undefined) return invalid('The body is invalid')
   const { path, message: text } = deepest(first)
   const param = pathName(path)
-  if (valueAt(body, path) === undefined)
+  if (valueAt(given, path) === undefined)
     return invalid(`'${param}' is required`, param, 'missing_required_parameter')
   const code = deepest(first).code === 'invalid_type' ? 'invalid_type' : 'invalid_value'
   return invalid(`'${param}' is invalid: ${text}`, param, code)

@@ -37,7 +37,11 @@ export function startGeneration(
     controller.abort()
     end()
     rejectPending?.(signal.reason)
-    Promise.resolve(iterator?.return?.()).catch(() => undefined)
+    letGo().catch(() => undefined)
+  }
+
+  const letGo = async (): Promise<void> => {
+    await iterator?.return?.()
   }
 
   client.addEventListener('abort', stop)
@@ -53,7 +57,7 @@ export function startGeneration(
       if (!ended) end(error)
       throw error
     }
-    end()
+    if (!ended) end()
     return undefined
   }
 

@@ -46,8 +46,8 @@ export const incomingMessage: z.ZodType<IncomingMessage> = z.discriminatedUnion(
         })
       )
       .nullish(),
-    function_call: z.unknown(),
-    audio: z.unknown()
+    function_call: z.unknown().optional(),
+    audio: z.unknown().optional()
   }),
   z.object({ role: z.literal('tool'), content, tool_call_id: z.string().min(1) })
 ])
