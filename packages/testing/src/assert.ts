@@ -24,7 +24,8 @@ function same(a: unknown, b: unknown): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (ArrayBuffer.isView(a) || ArrayBuffer.isView(b)) {
     if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array) || a.length !== b.length) return false
-    return a.every((byte, index) => byte === b[index])
+    for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false
+    return true
   }
   if (Array.isArray(a) !== Array.isArray(b)) return false
   const left = Object.entries(a)

@@ -1,11 +1,10 @@
 import type { PeerId } from '../common.ts'
 import type { Network, PeerEvent, TopicMessage } from '../network.ts'
 import { createByteStream, createChannel } from '../streams/channel.ts'
-import { frameTooLarge, invalidAddress, protocolUnsupported, unreachable } from '../streams/errors.ts'
+import { frameTooLarge, invalidAddress, unreachable } from '../streams/errors.ts'
 import { requestOver } from '../streams/exchange.ts'
 import { createHandlerTable } from '../streams/handler-table.ts'
 import type { RawStream } from '../streams/raw-stream.ts'
-import { createStreamPair } from '../streams/stream-pair.ts'
 import type { MemoryHub, MemoryMember, MemoryPort } from './hub.ts'
 
 /** Largest message of a topic: 64 KiB, what gossip carries well. */
@@ -42,7 +41,6 @@ export function createMemoryNetwork(hub: MemoryHub, init: { peerId: PeerId }): N
   const handlers = createHandlerTable(clock)
   const listeners = new Set<(event: PeerEvent) => void>()
   const topics = new Map<string, Set<(message: TopicMessage) => void>>()
-  const ownStreams = new Set<RawStream>()
   let port: MemoryPort | undefined
 
   const running = (): MemoryPort => {
@@ -61,7 +59,6 @@ export function createMemoryNetwork(hub: MemoryHub, init: { peerId: PeerId }): N
   const end = (): void => {
     port = undefined
     handlers.abortAll()
-    for (const stream of ownStreams) stream.abort()
   }
   const member: MemoryMember = {
     peerId,
@@ -82,21 +79,8 @@ export function createMemoryNetwork(hub: MemoryHub, init: { peerId: PeerId }): N
     if (peer !== peerId) return running().openStream(peer, protocol, options)
     running()
     options.signal?.throwIfAborted()
-    return openOwn(protocol)
+    return handlers.openOwn(peerId, protocol)
   }
-  // A peer may talk to itself: a node is then served by its own blocks as by anybody's.
-  const openOwn = (protocol: string): RawStream => {
-    if (!handlers.has(protocol)) throw protocolUnsupported(peerId, protocol)
-    const [near, far] = createStreamPair({
-      peers: [peerId, peerId],
-      protocol,
-      onClosed: () => ownStreams.delete(near)
-    })
-    ownStreams.add(near)
-    handlers.accept(far)
-    return near
-  }
-
   const network: Network = {
     specification: 'kwaai.network/1',
     supports: { pubsub: true, streams: true },

@@ -1,9 +1,10 @@
-import type { Clock } from '../common.ts'
+import type { Clock, PeerId } from '../common.ts'
 import { KwaaiError } from '../errors.ts'
 import type { HandleOptions, ProtocolHandler } from '../network.ts'
-import { channelClosed } from './errors.ts'
+import { channelClosed, protocolUnsupported } from './errors.ts'
 import { DEFAULT_MAX_STREAMS_PER_PEER, serveStream } from './exchange.ts'
 import type { RawStream } from './raw-stream.ts'
+import { createStreamPair } from './stream-pair.ts'
 
 /** The protocols a network answers, and the streams on which it is answering. */
 export interface HandlerTable {
@@ -15,6 +16,12 @@ export interface HandlerTable {
   has(protocol: string): boolean
   /** Serves a stream somebody opened, or resets it when it is not wanted or one too many. */
   accept(raw: RawStream): void
+  /**
+   * Opens a stream of the own peer to itself: a node is then served by its own blocks as by anybody's.
+   *
+   * @throws A KwaaiError `ERR_NETWORK_PROTOCOL_UNSUPPORTED` when there is no handler.
+   */
+  openOwn(peerId: PeerId, protocol: string): RawStream
   /** Resets every stream being served. */
   abortAll(): void
 }
@@ -24,7 +31,7 @@ export function createHandlerTable(clock: Clock): HandlerTable {
   const entries = new Map<string, { handler: ProtocolHandler; options: HandleOptions }>()
   const open = new Map<string, Set<RawStream>>()
 
-  return {
+  const table: HandlerTable = {
     add: (protocol, handler, options) => {
       if (entries.has(protocol)) {
         throw new KwaaiError(
@@ -63,8 +70,15 @@ export function createHandlerTable(clock: Clock): HandlerTable {
       )
       void serveStream(entry.handler, raw, { ...entry.options, clock })
     },
+    openOwn: (peerId, protocol) => {
+      if (!entries.has(protocol)) throw protocolUnsupported(peerId, protocol)
+      const [near, far] = createStreamPair({ peers: [peerId, peerId], protocol })
+      table.accept(far)
+      return near
+    },
     abortAll: () => {
       for (const streams of open.values()) for (const raw of streams) raw.abort()
     }
   }
+  return table
 }

@@ -1,6 +1,6 @@
 import type { Channel } from '@kwaai/interface'
 import { assert, assertEqual, assertRejects, assertRejectsWith } from '../assert.ts'
-import { connectedPair, pattern, staysOpen, until, type NetworkTest } from './harness.ts'
+import { connectedPair, later, pattern, staysOpen, until, type NetworkTest } from './harness.ts'
 
 const echo = {
   onChannel: async (channel: Channel): Promise<void> => {
@@ -138,7 +138,7 @@ export function channelTests(it: NetworkTest): void {
     let sent = 0
     let waiting: Promise<void> | undefined
     while (sent < 512 && waiting === undefined) {
-      const sending = near.send(frame)
+      const sending = later(near.send(frame))
       if (await staysOpen(sending, a, b.peerId)) waiting = sending
       sent += 1
     }
@@ -146,7 +146,7 @@ export function channelTests(it: NetworkTest): void {
     await near.receive({ signal: AbortSignal.abort() }).catch(() => undefined)
     const reason = new Error('enough')
     const controller = new AbortController()
-    const given = near.send(pattern(10, 9), { signal: controller.signal })
+    const given = later(near.send(pattern(10, 9), { signal: controller.signal }))
     assert(await staysOpen(given, a, b.peerId), 'a frame overtakes the waiting one')
     controller.abort(reason)
     assert((await assertRejects(given, 'aborted send')) === reason, 'another reason')
@@ -170,7 +170,7 @@ export function channelTests(it: NetworkTest): void {
     const [near, far] = await bothEnds([a, b])
     const reason = new Error('enough')
     const controller = new AbortController()
-    const first = far.receive({ signal: controller.signal })
+    const first = later(far.receive({ signal: controller.signal }))
     const second = far.receive()
     assert(await staysOpen(first, a, b.peerId), 'nothing was sent, something was received')
     controller.abort(reason)
@@ -201,8 +201,8 @@ export function channelTests(it: NetworkTest): void {
     const [near, far] = await bothEnds([a, b])
     await near.send(Uint8Array.of(1))
     assertEqual(await far.receive(), Uint8Array.of(1), 'frame')
-    const pending = far.receive()
-    const own = near.receive()
+    const pending = later(far.receive())
+    const own = later(near.receive())
     near.abort(new Error('a secret'))
     near.abort()
     await assertRejectsWith(own, 'ERR_NETWORK_CHANNEL_CLOSED', 'own receive')
@@ -216,7 +216,7 @@ export function channelTests(it: NetworkTest): void {
   it('ends channels when the connection ends', 2, async (networks) => {
     const [a, b] = await connectedPair(networks)
     const [near, far] = await bothEnds([a, b])
-    const pending = [near.receive(), far.receive()]
+    const pending = [later(near.receive()), later(far.receive())]
     await a.disconnect(b.peerId)
     for (const receive of pending) {
       await assertRejectsWith(receive, 'ERR_NETWORK_CHANNEL_CLOSED', 'receive')
@@ -226,7 +226,7 @@ export function channelTests(it: NetworkTest): void {
   it('ends channels when the other end stops', 2, async (networks) => {
     const [a, b] = await connectedPair(networks)
     const [near] = await bothEnds([a, b])
-    const pending = near.receive()
+    const pending = later(near.receive())
     await b.stop()
     await assertRejectsWith(pending, 'ERR_NETWORK_CHANNEL_CLOSED', 'receive')
   })

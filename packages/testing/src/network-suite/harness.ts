@@ -52,20 +52,24 @@ export function pattern(length: number, seed: number): Uint8Array {
   return bytes
 }
 
+/** A promise that will be looked at later: until then nobody is to call its rejection unhandled. */
+export function later<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined)
+  return promise
+}
+
 /**
  * True when the promise is still open after a good number of round trips to the peer: a wait without a timer,
  * long enough on any network for whatever is on its way to arrive.
  */
 export async function staysOpen(promise: Promise<unknown>, from: Network, peer: PeerId): Promise<boolean> {
-  const settled = promise.then(
-    () => false,
-    () => false
-  )
-  const later = (async () => {
-    for (let round = 0; round < 25; round++) await from.ping(peer)
-    return true
-  })()
-  return Promise.race([settled, later])
+  const state = { open: true }
+  const note = (): void => {
+    state.open = false
+  }
+  promise.then(note, note)
+  for (let round = 0; round < 25 && state.open; round++) await from.ping(peer)
+  return state.open
 }
 
 /** Asks again, a round trip apart, until the condition holds; throws after two thousand times. */

@@ -1,7 +1,7 @@
 import type { PeerEvent } from '@kwaai/interface'
 import { macrotask } from '../macrotask.ts'
 import { assert, assertEqual, assertRejects, assertRejectsWith } from '../assert.ts'
-import { address, connectedPair, until, type NetworkTest } from './harness.ts'
+import { address, connectedPair, later, until, type NetworkTest } from './harness.ts'
 
 /** Addresses, connections, events, discovery. */
 export function peerTests(it: NetworkTest): void {
@@ -139,7 +139,7 @@ export function peerTests(it: NetworkTest): void {
     const [a, b] = await connectedPair(networks)
     await b.handle('/c/1', { onChannel: async (channel) => void (await channel.receive()) })
     const channel = await a.open(b.peerId, '/c/1')
-    const pending = channel.receive()
+    const pending = later(channel.receive())
     await a.stop()
     await a.stop()
     await assertRejectsWith(pending, 'ERR_NETWORK_CHANNEL_CLOSED', 'receive of the stopped')

@@ -22,12 +22,12 @@ export function requestTests(it: NetworkTest): void {
 
   it('answers many requests at once', 2, async (networks) => {
     const [a, b] = await connectedPair(networks)
-    await b.handle('/echo/1', { onRequest: async (payload) => payload }, { maxStreamsPerPeer: 100 })
-    const payloads = Array.from({ length: 100 }, (_, index) => pattern(index * 37, index))
+    await b.handle('/echo/1', { onRequest: async (payload) => payload }, { maxStreamsPerPeer: 50 })
+    const payloads = Array.from({ length: 50 }, (_, index) => pattern(index * 37, index))
     const answers = await Promise.all(payloads.map((payload) => a.request(b.peerId, '/echo/1', payload)))
     assertEqual(answers, payloads, 'answers')
     // More than any limit of streams, one after the other: none may be left behind.
-    for (let index = 0; index < 300; index++) await a.request(b.peerId, '/echo/1', Uint8Array.of(index & 255))
+    for (let index = 0; index < 120; index++) await a.request(b.peerId, '/echo/1', Uint8Array.of(index & 255))
   })
 
   it('answers both ways over one connection', 2, async (networks) => {

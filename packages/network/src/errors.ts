@@ -1,0 +1,25 @@
+import { KwaaiError } from '@kwaai/interface'
+import type { NetworkErrorCode } from '@kwaai/interface/streams'
+
+/** The codes of this room; every `Network` uses the same. */
+export type { NetworkErrorCode } from '@kwaai/interface/streams'
+
+/** The error for something this network cannot do. */
+export function unsupported(message: string, cause?: unknown): KwaaiError<NetworkErrorCode> {
+  return new KwaaiError('ERR_NETWORK_UNSUPPORTED', message, { cause })
+}
+
+/** The error for a listen address that somebody else has. */
+export function addressInUse(listen: readonly string[], cause: unknown): KwaaiError<NetworkErrorCode> {
+  const addresses = listen.join(', ')
+  return new KwaaiError(
+    'ERR_NETWORK_ADDRESS_IN_USE',
+    `Cannot listen on ${addresses}: the port is taken or not yours; name another one, or port 0 for any free one`,
+    { cause, details: { listen: [...listen] } }
+  )
+}
+
+/** The name of an error, for errors of libp2p, which have no codes. */
+export function errorName(error: unknown): string {
+  return error instanceof Error ? error.name : ''
+}
