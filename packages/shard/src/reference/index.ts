@@ -10,4 +10,10 @@
  *
  * @packageDocumentation
  */
+export {
+  createReferenceBackend,
+  type ReferenceBackendComponents,
+  type ReferenceBackendInit
+} from './backend.ts'
+export type { KvFormat } from './kv-cache.ts'
 export { dequantize, referenceTypes } from './dequantize.ts'
