@@ -34,7 +34,9 @@ main(process.argv.slice(2), {
     process.stdout.write('', () => process.exit())
   },
   (error: unknown) => {
-    process.stderr.write(`kwaai: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    process.stderr.write(
+      `kwaai: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`
+    )
     process.exit(70)
   }
 )

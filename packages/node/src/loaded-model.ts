@@ -16,6 +16,8 @@ export interface LoadedModel {
   /** The blocks held here. */
   span: readonly [from: number, to: number] | undefined
   runner: BlockRunner | undefined
+  /** Bytes left for caches, where memory is limited. */
+  maxKvBytes: number | undefined
   /** Embedding, final norm and head: loaded at the first call. */
   head(options?: CallOptions): Promise<HeadRunner>
   dispose(): Promise<void>
@@ -67,11 +69,11 @@ export async function loadModel(
       `Cannot hold blocks ${span?.join('-')}: their weights take ${weights} bytes, --max-memory allows ${limit}`
     )
   }
-  const kv = limit === undefined ? {} : { maxKvBytes: limit - weights }
+  const maxKvBytes = limit === undefined ? undefined : limit - weights
   const backend =
     init.backend === 'reference'
-      ? createReferenceBackend(kv)
-      : createGgmlBackend({ threads: init.threads ?? 1, ...kv })
+      ? createReferenceBackend(limit === undefined ? {} : { maxMemoryBytes: limit })
+      : createGgmlBackend({ threads: init.threads ?? 1, ...(maxKvBytes === undefined ? {} : { maxKvBytes }) })
   try {
     const runner =
       span === undefined
@@ -84,6 +86,7 @@ export async function loadModel(
       backend,
       span,
       runner,
+      maxKvBytes,
       head(call = {}) {
         // A failed load may be tried again; a running one is shared.
         head ??= backend.loadHead(opened.source, call).catch((error: unknown) => {
@@ -92,7 +95,7 @@ export async function loadModel(
         })
         return head
       },
-      dispose: () => backend[Symbol.asyncDispose]()
+      dispose: async () => backend[Symbol.asyncDispose]()
     }
   } catch (error) {
     await backend[Symbol.asyncDispose]()

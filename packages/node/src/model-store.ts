@@ -131,7 +131,9 @@ export async function openModel(init: ModelStoreInit = {}, partial: boolean = fa
       return { id: entry.id, size: entry.size, sha256: entry.sha256, source }
     } catch (error) {
       request.download.signal?.throwIfAborted()
-      request.note(`No source serves byte ranges of ${entry.id}; fetching the whole model. (${messageOf(error)})`)
+      request.note(
+        `No source serves byte ranges of ${entry.id}; fetching the whole model. (${messageOf(error)})`
+      )
     }
   }
   const stored = await ensureModel(init)
@@ -146,7 +148,10 @@ export async function listModels(
   return Promise.all(
     knownModels.map(async ({ id, aliases, description, license, size, fileName }) => {
       const path = join(cacheDir, fileName)
-      const here = await stat(path).then((found) => found.size === size, () => false)
+      const here = await stat(path).then(
+        (found) => found.size === size,
+        () => false
+      )
       return { id, aliases, description, license, size, ...(here ? { path } : {}) }
     })
   )
@@ -198,7 +203,10 @@ async function localCopy(entry: ModelEntry, request: Request): Promise<StoredMod
 }
 
 function exists(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isFile(), () => false)
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false
+  )
 }
 
 /** Runs `work` as the only process that fetches this file. */
@@ -256,7 +264,11 @@ async function fetchFrom(
   const digest = await sha256File(part, request.download)
   if (digest !== entry.sha256) {
     await rm(part, { force: true })
-    throw mismatch(`what ${source.label} gave`, entry, `its SHA-256 is ${digest}, the model's ${entry.sha256}`)
+    throw mismatch(
+      `what ${source.label} gave`,
+      entry,
+      `its SHA-256 is ${digest}, the model's ${entry.sha256}`
+    )
   }
   await rename(part, target)
 }
@@ -316,5 +328,10 @@ async function fromPath(path: string, request: Request, wanted?: string): Promis
   }
   // The same bytes under another path are the known model all the same.
   const known = request.catalog.find((entry) => entry.sha256 === digest)
-  return { id: known?.id ?? basename(full).replace(/\.gguf$/i, ''), path: full, size: found.size, sha256: digest }
+  return {
+    id: known?.id ?? basename(full).replace(/\.gguf$/i, ''),
+    path: full,
+    size: found.size,
+    sha256: digest
+  }
 }

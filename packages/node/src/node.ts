@@ -6,6 +6,7 @@ import type {
   CallOptions,
   ChainHop,
   Clock,
+  HeadRunner,
   LanguageModel,
   Logger,
   PeerId,
@@ -13,6 +14,7 @@ import type {
 } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createNetwork } from '@kwaai/network'
+import type { BlockPipelineSource } from '@kwaai/shard/generate'
 import { loopbackHost } from './constants.ts'
 import { claimDataDir, loadIdentity } from './data-dir.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
@@ -64,6 +66,10 @@ export interface Node extends AsyncDisposable {
   addresses(): string[]
   /** The model, by way of the chain that serves it. */
   readonly model: LanguageModel
+  /** The blocks of the model as a pipeline, for those who bring their own generation. */
+  readonly blocks: BlockPipelineSource
+  /** Embedding, final norm and head of the model, loaded at the first call. */
+  head(options?: CallOptions): Promise<HeadRunner>
   /** Where the API listens, if it does. */
   readonly apiUrl: string | undefined
   /** The API without a server. */
@@ -130,8 +136,15 @@ export async function createNode(
     teardown.add(() => records.stop())
 
     const serving = await createServing(
-      { name: init.name ?? 'default', opened },
-      { loaded, network, records, clock, random, ...(components.logger ? { logger: components.logger } : {}) },
+      {
+        opened,
+        loaded,
+        network,
+        records,
+        clock,
+        random,
+        ...(components.logger ? { logger: components.logger } : {})
+      },
       options
     )
     teardown.add(() => serving.stop())
@@ -168,7 +181,7 @@ export async function createNode(
     })
 
     const api = createApi(
-      { health: () => ({ ...status() }), ready: () => serving.ready() },
+      { health: status },
       { models: [serving.model], clock, random, ...(components.logger ? { logger: components.logger } : {}) }
     )
     let apiUrl: string | undefined
@@ -182,6 +195,8 @@ export async function createNode(
       peerId: identity.peerId,
       addresses: () => network.addresses(),
       model: serving.model,
+      blocks: serving.blocks,
+      head: (call) => loaded.head(call),
       apiUrl,
       fetch: (request) => api.fetch(request),
       status,

@@ -22,7 +22,8 @@ export const hex = (bytes: Uint8Array): string => createHash('sha256').update(by
 export function entryOf(bytes: Uint8Array, url: string, pieceLength?: number): ModelEntry {
   const pieces = []
   if (pieceLength !== undefined) {
-    for (let at = 0; at < bytes.length; at += pieceLength) pieces.push(hex(bytes.subarray(at, at + pieceLength)))
+    for (let at = 0; at < bytes.length; at += pieceLength)
+      pieces.push(hex(bytes.subarray(at, at + pieceLength)))
   }
   return {
     id: 'toy',

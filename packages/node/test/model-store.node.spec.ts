@@ -55,7 +55,12 @@ describe('ensureModel', () => {
     const entry = entryOf(bytes, gone.url)
     const sources = [gone, other].map(({ url }) => ({ kind: 'http', label: url, url }) as const)
     const notes: string[] = []
-    const init = { model: 'toy', cacheDir: folder, env: noGateway, onNote: (text: string) => notes.push(text) }
+    const init = {
+      model: 'toy',
+      cacheDir: folder,
+      env: noGateway,
+      onNote: (text: string) => notes.push(text)
+    }
     await expect(ensureModel({ ...init, catalog: [{ ...entry, sources }] })).rejects.toMatchObject({
       code: 'ERR_NODE_MODEL_NO_SOURCE',
       message: expect.stringMatching(/Tried: the cache .*answered 404.*offers 299999 bytes.*KWAAI_MODEL_PATH/)
@@ -165,7 +170,10 @@ describe('openModel', () => {
     wrong[55_555] = (wrong[55_555] as number) ^ 1
     await using server = await serveBytes(wrong)
     const entry = entryOf(bytes, server.url, 10_000)
-    const { source } = await openModel({ model: 'toy', catalog: [entry], cacheDir: folder, env: noGateway }, true)
+    const { source } = await openModel(
+      { model: 'toy', catalog: [entry], cacheDir: folder, env: noGateway },
+      true
+    )
     await expect(source.read(50_000, 10_000)).rejects.toMatchObject({
       code: 'ERR_NODE_MODEL_NO_SOURCE',
       details: { tried: expect.arrayContaining([expect.stringContaining('another SHA-256')]) }

@@ -1,12 +1,13 @@
 import type { ChatMessage } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
+import type { NodeStatus } from '../status.ts'
 
 /** Answers HTTP requests: a node in this process, or another one over the network. */
 export type Fetch = (request: Request) => Promise<Response>
 
 /** What a chat asks for besides its messages. */
 export interface AskOptions {
-  model?: string | undefined
+  model: string
   maxTokens?: number | undefined
   temperature?: number | undefined
   seed?: number | undefined
@@ -74,7 +75,7 @@ export async function ask(
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
         messages,
-        model: options.model ?? 'default',
+        model: options.model,
         stream: true,
         stream_options: { include_usage: true },
         max_tokens: options.maxTokens,
@@ -120,16 +121,14 @@ export async function ask(
 }
 
 /** What a node says of itself, or `undefined` where none listens. */
-export async function health(
-  baseUrl: string,
-  signal: AbortSignal
-): Promise<Record<string, unknown> | undefined> {
+export async function health(baseUrl: string, signal: AbortSignal): Promise<NodeStatus | undefined> {
   try {
     const response = await fetch(new URL('/health', baseUrl), {
       signal: AbortSignal.any([signal, AbortSignal.timeout(3_000)])
     })
-    const body = (await response.json()) as Record<string, unknown>
-    return response.ok && typeof body['peerId'] === 'string' ? body : undefined
+    const body = (await response.json()) as Partial<NodeStatus>
+    const ours = response.ok && typeof body.peerId === 'string' && typeof body.model?.id === 'string'
+    return ours ? (body as NodeStatus) : undefined
   } catch {
     signal.throwIfAborted()
     return undefined

@@ -18,6 +18,8 @@ const maxTurns = 200
 interface Partner {
   fetch: Fetch
   baseUrl: string
+  /** The name of the model it serves. */
+  model: string
   close(): Promise<void>
 }
 
@@ -26,8 +28,9 @@ async function findPartner(options: ParsedOptions, io: Io): Promise<Partner> {
   const port = parseWhole('api-port', options.text('api-port') ?? String(defaultApiPort), 1, 65_535)
   const baseUrl = `http://${loopbackHost}:${port}`
   const wantsOwn = options.list('bootstrap').length > 0 || options.text('blocks') !== undefined
-  if (!wantsOwn && (await health(baseUrl, io.signal)) !== undefined) {
-    return { fetch, baseUrl, close: async () => undefined }
+  const running = wantsOwn ? undefined : await health(baseUrl, io.signal)
+  if (running !== undefined) {
+    return { fetch, baseUrl, model: running.model.id, close: async () => undefined }
   }
   if (options.text('api-port') !== undefined) {
     throw nodeError(
@@ -53,6 +56,7 @@ async function findPartner(options: ParsedOptions, io: Io): Promise<Partner> {
   return {
     fetch: (request) => node.fetch(request),
     baseUrl: `http://${loopbackHost}`,
+    model: node.status().model.id,
     close: () => stopWithin(node)
   }
 }
@@ -75,11 +79,19 @@ export const chat: Command = {
   summary: 'Talk to the model: of the node on this machine, or of one started for the chat',
   usage: '[question] [options]',
   options: {
-    system: { type: 'string', value: '<text>', describe: 'Instructions the model gets before the conversation' },
+    system: {
+      type: 'string',
+      value: '<text>',
+      describe: 'Instructions the model gets before the conversation'
+    },
     'max-tokens': { type: 'string', value: '<n>', describe: 'Tokens of an answer at most' },
     temperature: { type: 'string', value: '<t>', describe: '0 always takes the likeliest token. Default 0' },
     seed: { type: 'string', value: '<n>', describe: 'Makes sampling repeatable' },
-    'api-port': { type: 'string', value: '<port>', describe: `Port of a running node, default ${defaultApiPort}` },
+    'api-port': {
+      type: 'string',
+      value: '<port>',
+      describe: `Port of a running node, default ${defaultApiPort}`
+    },
     json: { type: 'boolean', describe: 'Print one JSON object an answer' },
     ...nodeOptions
   },
@@ -88,7 +100,7 @@ export const chat: Command = {
     const json = options.flag('json')
     const maxTokens = options.text('max-tokens')
     const seed = options.text('seed')
-    const askOptions: AskOptions = {
+    const askOptions: Omit<AskOptions, 'model'> = {
       signal: io.signal,
       temperature: parseDecimal('temperature', options.text('temperature') ?? '0', 0, 2),
       ...(maxTokens === undefined ? {} : { maxTokens: parseWhole('max-tokens', maxTokens, 1, 1_000_000) }),
@@ -103,11 +115,12 @@ export const chat: Command = {
       throw nodeError('ERR_NODE_INVALID_OPTION', 'Cannot ask: the question is empty. Give it as an argument')
     }
     const partner = await findPartner(options, io)
+    const asking = { ...askOptions, model: partner.model }
 
     async function turn(content: string): Promise<Answer> {
       messages.push({ role: 'user', content })
       try {
-        const answer = await ask(partner.fetch, partner.baseUrl, messages, askOptions, (text) => {
+        const answer = await ask(partner.fetch, partner.baseUrl, messages, asking, (text) => {
           if (!json) io.stdout.write(printable(text))
         })
         io.stdout.write(json ? `${JSON.stringify(answer)}\n` : '\n')

@@ -1,7 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defaultApiPort, demoMaxTokens, demoNodeCount, demoQuestion, demoReadyTimeoutMs, loopbackHost } from '../constants.ts'
+import {
+  defaultApiPort,
+  demoMaxTokens,
+  demoNodeCount,
+  demoQuestion,
+  demoReadyTimeoutMs,
+  loopbackHost
+} from '../constants.ts'
 import { nodeError } from '../errors.ts'
 import { createNode, type Node } from '../node.ts'
 import { ensureModel } from '../model-store.ts'
@@ -31,7 +38,11 @@ export const demo: Command = {
       value: '<port>',
       describe: `Port of the OpenAI-compatible API on loopback, default ${defaultApiPort}, or a free one if it is taken`
     },
-    'max-tokens': { type: 'string', value: '<n>', describe: `Tokens of the answer at most, default ${demoMaxTokens}` },
+    'max-tokens': {
+      type: 'string',
+      value: '<n>',
+      describe: `Tokens of the answer at most, default ${demoMaxTokens}`
+    },
     serve: { type: 'boolean', describe: 'Go on serving after the answer, terminal or not' },
     json: { type: 'boolean', describe: 'End after the answer and print one JSON object as the last line' }
   },
@@ -105,11 +116,12 @@ async function startServers(setting: Setting, folder: string, servers: Server[],
     if (first !== undefined) args.push('--bootstrap', first)
     const server = await startServer(args, { env: io.env, signal: io.signal })
     servers.push(server)
-    const died = (): void => {
-      if (!io.signal.aborted) io.stderr.write(`${name} has ended\n`)
-    }
-    server.child.once('exit', died)
-    setting.say(`  ${name}  blocks ${from} to ${to - 1}  ${server.status.peerId}  process ${server.child.pid}`)
+    server.child.once('exit', () => {
+      if (!server.ending && !io.signal.aborted) io.stderr.write(`${name} has ended by itself\n`)
+    })
+    setting.say(
+      `  ${name}  blocks ${from} to ${to - 1}  ${server.status.peerId}  process ${server.child.pid}`
+    )
   }
 }
 
@@ -142,7 +154,10 @@ async function startClient(
     client = await start(port)
   } catch (error) {
     // The default port is a wish; a port that was asked for is not.
-    if (asked !== undefined || !(error instanceof Error && 'code' in error && error.code === 'ERR_API_PORT_IN_USE')) {
+    if (
+      asked !== undefined ||
+      !(error instanceof Error && 'code' in error && error.code === 'ERR_API_PORT_IN_USE')
+    ) {
       throw error
     }
     client = await start(0)
@@ -177,6 +192,7 @@ async function answerQuestion(
     [{ role: 'user', content: question }],
     {
       signal: io.signal,
+      model: client.status().model.id,
       temperature: 0,
       maxTokens: parseWhole('max-tokens', options.text('max-tokens') ?? String(demoMaxTokens), 1, 1_000_000)
     },
@@ -184,7 +200,9 @@ async function answerQuestion(
   )
   setting.say('\n')
   for (const hop of client.lastChain()) {
-    setting.say(`  blocks ${String(hop.from).padStart(2)} to ${String(hop.to - 1).padStart(2)}  by ${hop.peer}  (${printable(hop.numericsClass)})`)
+    setting.say(
+      `  blocks ${String(hop.from).padStart(2)} to ${String(hop.to - 1).padStart(2)}  by ${hop.peer}  (${printable(hop.numericsClass)})`
+    )
   }
   setting.say(
     `  ${answer.promptTokens} + ${answer.completionTokens} tokens, first after ${answer.ttftMs.toFixed(0)} ms, ` +
@@ -197,7 +215,7 @@ function tellHowToUse(client: Node, io: Io): void {
   io.stdout.write(
     `\nThe OpenAI-compatible API is at ${client.apiUrl}/v1\n` +
       `Try: curl -N ${client.apiUrl}/v1/chat/completions -H 'content-type: application/json' ` +
-      `-d '{"model":"default","stream":true,"messages":[{"role":"user","content":"Why is the sky blue?"}]}'\n` +
+      `-d '{"model":"${client.status().model.id}","stream":true,"messages":[{"role":"user","content":"Why is the sky blue?"}]}'\n` +
       'Ctrl-C ends it.\n'
   )
 }

@@ -21,7 +21,9 @@ export const models: Command = {
         onProgress: progress.onProgress,
         onNote: (text) => io.stderr.write(`${printable(text)}\n`)
       }).finally(progress.end)
-      io.stdout.write(options.flag('json') ? `${JSON.stringify(model)}\n` : `${model.id} is at ${model.path}\n`)
+      io.stdout.write(
+        options.flag('json') ? `${JSON.stringify(model)}\n` : `${model.id} is at ${model.path}\n`
+      )
       return 0
     }
     if (verb !== 'list' || name !== undefined) {

@@ -8,13 +8,21 @@ import { printable, progressReporter, type Io } from './terminal.ts'
 
 /** Options that say what a node runs. */
 export const nodeOptions: Record<string, OptionSpec> = {
-  model: { type: 'string', value: '<model>', describe: 'A known name, a path to a GGUF file, or its address' },
+  model: {
+    type: 'string',
+    value: '<model>',
+    describe: 'A known name, a path to a GGUF file, or its address'
+  },
   blocks: {
     type: 'string',
     value: '<from-to>',
     describe: 'Half-open range of blocks to hold, such as 0-10, or none; all when left out'
   },
-  name: { type: 'string', value: '<name>', describe: 'Name of this node; each has its own key. Default: default' },
+  name: {
+    type: 'string',
+    value: '<name>',
+    describe: 'Name of this node; each has its own key. Default: default'
+  },
   listen: {
     type: 'string',
     value: '<multiaddr>',
@@ -28,7 +36,11 @@ export const nodeOptions: Record<string, OptionSpec> = {
     describe: 'Address of a node of the network to join'
   },
   'data-dir': { type: 'string', value: '<folder>', describe: 'Where nodes keep their keys' },
-  'max-memory': { type: 'string', value: '<size>', describe: 'Weights and caches together at most, such as 2GiB' },
+  'max-memory': {
+    type: 'string',
+    value: '<size>',
+    describe: 'Weights and caches together at most, such as 2GiB'
+  },
   backend: { type: 'string', value: '<name>', describe: 'ggml (default), or reference: slow and readable' },
   threads: { type: 'string', value: '<n>', describe: 'Threads that compute, default 1' }
 }
@@ -53,7 +65,10 @@ export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
   }
   const backend = options.text('backend') ?? 'ggml'
   if (backend !== 'ggml' && backend !== 'reference') {
-    throw nodeError('ERR_NODE_INVALID_OPTION', `Cannot use --backend ${printable(backend)}: expected ggml or reference`)
+    throw nodeError(
+      'ERR_NODE_INVALID_OPTION',
+      `Cannot use --backend ${printable(backend)}: expected ggml or reference`
+    )
   }
   const dataDir = options.text('data-dir')
   const model = options.text('model')

@@ -111,6 +111,7 @@ const units: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 3
 export function parseBytes(option: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim())
   const value = Math.floor(Number(match?.[1]) * (units[(match?.[2] ?? '').toLowerCase()] as number))
-  if (!(value > 0 && Number.isSafeInteger(value))) throw invalid(option, text, 'a size such as 2GiB or 512MiB')
+  if (!(value > 0 && Number.isSafeInteger(value)))
+    throw invalid(option, text, 'a size such as 2GiB or 512MiB')
   return value
 }

@@ -7,6 +7,8 @@ import type { NodeStatus } from '../status.ts'
 export interface Server {
   child: ChildProcess
   status: NodeStatus
+  /** True once it was asked to end. */
+  ending: boolean
 }
 
 const maxLineLength = 1 << 20
@@ -34,12 +36,18 @@ export async function startServer(
     errorText = (errorText + text).slice(-maxLineLength)
   })
   try {
-    return { child, status: await firstEvent(child, options.signal) }
+    return { child, status: await firstEvent(child, options.signal), ending: false }
   } catch (error) {
-    await stopServer({ child })
+    await stopServer({ child, ending: false })
     if (options.signal.aborted) throw error
-    const words = errorText.trim().split('\n').at(-1)?.replace(/^kwaai: /, '')
-    throw nodeError('ERR_NODE_CHILD_FAILED', `Cannot start a server: ${words || String(error)}`, { cause: error })
+    const words = errorText
+      .trim()
+      .split('\n')
+      .at(-1)
+      ?.replace(/^kwaai: /, '')
+    throw nodeError('ERR_NODE_CHILD_FAILED', `Cannot start a server: ${words || String(error)}`, {
+      cause: error
+    })
   }
 }
 
@@ -66,7 +74,9 @@ function firstEvent(child: ChildProcess, signal: AbortSignal): Promise<NodeStatu
 }
 
 /** Asks a server process to end, and makes it after its time. */
-export function stopServer({ child }: Pick<Server, 'child'>): Promise<void> {
+export function stopServer(server: Pick<Server, 'child' | 'ending'>): Promise<void> {
+  const { child } = server
+  server.ending = true
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve()
     const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)

@@ -18,7 +18,10 @@ export function statusText(status: NodeStatus): string {
     ['Backend', status.backend ?? 'none'],
     ['Ready', status.ready ? 'yes' : 'no: no chain of servers covers the whole model'],
     ['Peers', String(status.peers.length)],
-    ['Memory', `${bytesText(status.memory.residentBytes)}, of it weights ${bytesText(status.memory.weightBytes)} and caches ${bytesText(status.memory.kvBytes)}`],
+    [
+      'Memory',
+      `${bytesText(status.memory.residentBytes)}, of it weights ${bytesText(status.memory.weightBytes)} and caches ${bytesText(status.memory.kvBytes)}`
+    ],
     ['Sessions', String(status.sessions)],
     ['Tokens served', String(status.tokensServed)]
   ]
@@ -32,7 +35,11 @@ export const status: Command = {
   summary: 'Show what the node on this machine does',
   usage: '[options]',
   options: {
-    'api-port': { type: 'string', value: '<port>', describe: `Port of the node's API, default ${defaultApiPort}` },
+    'api-port': {
+      type: 'string',
+      value: '<port>',
+      describe: `Port of the node's API, default ${defaultApiPort}`
+    },
     json: { type: 'boolean', describe: 'Print one JSON object' }
   },
   maxPositionals: 0,
@@ -46,9 +53,7 @@ export const status: Command = {
         `Cannot reach a node at ${baseUrl}: none answers there. Start one with "kwaai up", or give its --api-port`
       )
     }
-    io.stdout.write(
-      options.flag('json') ? `${JSON.stringify(found)}\n` : statusText(found as unknown as NodeStatus)
-    )
+    io.stdout.write(options.flag('json') ? `${JSON.stringify(found)}\n` : statusText(found))
     return 0
   }
 }

