@@ -75,7 +75,13 @@ export function createGgmlBackend(
     const late = (): Error => new Error(`it was not ready after ${startTimeoutMs} ms`)
     const deadline = deadlineSignal(clock, startTimeoutMs, late)
     try {
-      const request = { dir, threads, kvFormat, maxKvBytes, variant: init.variant }
+      const request = {
+        dir,
+        threads,
+        kvFormat,
+        maxKvBytes: Math.min(maxKvBytes, 2 ** 44),
+        variant: init.variant
+      }
       const facts = await process.call('start', request, { signal: deadline.signal })
       return { process, facts }
     } catch (error) {
@@ -138,7 +144,7 @@ export function createGgmlBackend(
     supports: { exactReplay: 'any', residuals: ['f32'] },
 
     async loadBlocks(model, range, options = {}) {
-      const file = await readGguf(model, options)
+      const file = await readGguf(model, { ...options, skipArrays: () => true })
       const config = llamaConfig(file)
       const { from, to } = range
       const whole = Number.isSafeInteger(from) && Number.isSafeInteger(to)
@@ -154,7 +160,7 @@ export function createGgmlBackend(
     },
 
     async loadHead(model, options = {}) {
-      const file = await readGguf(model, options)
+      const file = await readGguf(model, { ...options, skipArrays: () => true })
       const config = llamaConfig(file)
       const parts = headParts(file, config)
       const { process, runner } = await load(model, { part: 'head', config }, parts, options)
@@ -164,7 +170,7 @@ export function createGgmlBackend(
     async numericsClass() {
       const { facts } = await ready({})
       const { version, commit, variant, bufferTypes } = facts
-      return `ggml ${version} (${commit}) ${variant} ${bufferTypes.join('+')} kv-${kvFormat} residual-f32`
+      return `ggml/${version}-${commit};cpu=${variant};buffers=${bufferTypes.join('+')};kv=${kvFormat}`
     },
 
     async [Symbol.asyncDispose]() {

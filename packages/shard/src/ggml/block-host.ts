@@ -151,18 +151,17 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
       )
       let at = 0
       while (at < pieces.length) {
+        // As many pieces as fit a graph. Those of a step are in a row, so two of them never meet in one.
         const wave: Piece[] = []
-        const busy = new Set<number>()
         let rows = 0
         for (; at < pieces.length; at++) {
           const piece = pieces[at] as Piece
           if (!(results[piece.step] instanceof Float32Array)) continue
-          if (busy.has(piece.session) || rows + piece.rows > maxGraphRows) break
+          if (rows + piece.rows > maxGraphRows || wave.at(-1)?.step === piece.step) break
           wave.push(piece)
-          busy.add(piece.session)
           rows += piece.rows
         }
-        if (wave.length === 0) continue
+        if (wave.length === 0) break
         const outputs = await run(wave)
         for (const [i, piece] of wave.entries()) {
           const output = outputs[i] as Float32Array
@@ -183,19 +182,17 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
 
     trim(session, length) {
       const cache = find(session)
-      if (!Number.isSafeInteger(length) || length < 0 || length > cache.length)
-        throw shardError(
-          'ERR_BACKEND_INVALID_STEP',
-          `Cannot trim the session to ${length} rows: it holds ${cache.length}`
-        )
-      cache.length = length
+      if (!Number.isSafeInteger(length) || length < 0)
+        throw shardError('ERR_BACKEND_INVALID_STEP', `Cannot trim a session to ${length} rows`)
+      cache.length = Math.min(cache.length, length)
     },
 
     exportKv: (session, from, to) => find(session).read(from, to),
     importKv: (session, rows) => find(session).write(rows),
 
     close(session) {
-      const cache = find(session)
+      const cache = sessions.get(session)
+      if (cache === undefined) return
       for (const [key, graph] of graphs) if (graph.sessions.includes(session)) drop(key)
       sessions.delete(session)
       cache.free()
@@ -208,37 +205,44 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
       c.ggml_gallocr_free(allocator)
     }
   }
+}
 
-  /** Checks all steps before any of them runs, and cuts them into pieces a graph can take. */
-  function plan(steps: readonly WireStep[], find: (session: number) => KvCache, hiddenSize: number): Piece[] {
-    const lengths = new Map<number, number>()
-    return steps.flatMap((step, index) => {
-      const { session, past, kernel, hidden } = step
-      const cache = find(session)
-      const rows = hidden.length / hiddenSize
-      const length = lengths.get(session) ?? cache.length
-      const refuse = (why: string): Error =>
-        shardError('ERR_BACKEND_INVALID_STEP', `Cannot run the step: ${why}`, { details: { step: index } })
-      if (past > length) throw refuse(`it expects ${past} rows in the cache, there are ${length}`)
-      if (past + rows > cache.maxTokens)
-        throw refuse(`${past + rows} rows are more than the session's ${cache.maxTokens}`)
-      lengths.set(session, past + rows)
-
-      const pieces: Piece[] = []
-      for (let first = 0; first < rows; first += maxGraphRows) {
-        const count = Math.min(maxGraphRows, rows - first)
-        pieces.push({
-          step: index,
-          session,
-          cache,
-          kernel,
-          past: past + first,
-          hidden: hidden.subarray(first * hiddenSize, (first + count) * hiddenSize),
-          first,
-          rows: count
-        })
-      }
-      return pieces
-    })
+/**
+ * Checks all steps before any of them runs, and cuts them into pieces a graph can take. From then on rows past a
+ * step's start are gone, whatever becomes of it.
+ */
+function plan(steps: readonly WireStep[], find: (session: number) => KvCache, hiddenSize: number): Piece[] {
+  const caches = new Map<number, KvCache>()
+  for (const [index, { session, past, hidden }] of steps.entries()) {
+    const cache = find(session)
+    const rows = hidden.length / hiddenSize
+    const refuse = (why: string): Error =>
+      shardError('ERR_BACKEND_INVALID_STEP', `Cannot run the step: ${why}`, {
+        details: { step: index, past, length: cache.length }
+      })
+    if (caches.has(session)) throw refuse(`session ${session} has another one in the same batch`)
+    if (past > cache.length) throw refuse(`it begins at row ${past}, the session has ${cache.length}`)
+    if (past + rows > cache.maxTokens)
+      throw refuse(`it ends at row ${past + rows}, the session has room for ${cache.maxTokens}`)
+    caches.set(session, cache)
   }
+  return steps.flatMap(({ session, past, kernel, hidden }, step) => {
+    const cache = caches.get(session) as KvCache
+    cache.length = past
+    const rows = hidden.length / hiddenSize
+    return Array.from({ length: Math.ceil(rows / maxGraphRows) }, (_, i): Piece => {
+      const first = i * maxGraphRows
+      const count = Math.min(maxGraphRows, rows - first)
+      return {
+        step,
+        session,
+        cache,
+        kernel,
+        past: past + first,
+        hidden: hidden.subarray(first * hiddenSize, (first + count) * hiddenSize),
+        first,
+        rows: count
+      }
+    })
+  })
 }

@@ -4,7 +4,6 @@ import type { LlamaConfig } from '../gguf/index.ts'
 import { shapeOf } from './head-runner.ts'
 import type { KvFormat, WireStep } from './messages.ts'
 import type { GgmlProcess } from './process.ts'
-import { badRow } from './rows.ts'
 
 /** A range of blocks in the child process. What leaves this process has been checked here. */
 export function createBlockRunner(
@@ -31,9 +30,8 @@ export function createBlockRunner(
 
     async open({ maxTokens }, options) {
       check()
-      // The second bound keeps the products of native code exact; memory is the real limit.
-      if (!Number.isSafeInteger(maxTokens) || maxTokens < 1 || maxTokens > 2 ** 24)
-        throw shardError('ERR_BACKEND_OUT_OF_MEMORY', `Cannot open a session of ${maxTokens} tokens`)
+      if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
+        throw shardError('ERR_BACKEND_INVALID_STEP', `Cannot open a session of ${maxTokens} tokens`)
       const signal = options?.signal
       const opening = process.call('open', { runner, maxTokens })
       if (signal === undefined) return (await opening).session as KvHandle
@@ -46,25 +44,11 @@ export function createBlockRunner(
 
     async forward(steps, options) {
       check()
-      const results: (Float32Array | StepFailure)[] = []
-      const sent: WireStep[] = []
-      const places: number[] = []
-      for (const [index, step] of steps.entries()) {
-        const failure = checkStep(step, index, hiddenSize)
-        if (failure !== undefined) {
-          results[index] = failure
-          continue
-        }
-        const { session, past, kernel, hidden } = step
-        sent.push({ session, past, kernel, hidden })
-        places.push(index)
-      }
-      if (sent.length > 0) {
-        const reply = await process.call('forward', { runner, steps: sent }, options)
-        for (const [i, place] of places.entries())
-          results[place] = owned(reply.results[i] as Float32Array | StepFailure)
-      }
-      return results
+      const sent = steps.map((step, index) => wireStep(step, index, hiddenSize))
+      if (sent.length === 0) return []
+      // Serialised before this returns: the caller may use its memory again.
+      const { results } = await process.call('forward', { runner, steps: sent }, options)
+      return results.map(owned)
     },
 
     async trim(session, length) {
@@ -101,15 +85,15 @@ export function createBlockRunner(
 }
 
 /** @throws A KwaaiError `ERR_BACKEND_INVALID_STEP` for a step that has no meaning. */
-function checkStep(step: BlockStep, index: number, hiddenSize: number): StepFailure | undefined {
-  const { past, kernel, hidden } = step
+function wireStep(step: BlockStep, index: number, hiddenSize: number): WireStep {
+  const { session, past, kernel, hidden } = step
   const refuse = (why: string): Error =>
     shardError('ERR_BACKEND_INVALID_STEP', `Cannot run the step: ${why}`, { details: { step: index } })
   if (!(hidden instanceof Float32Array) || hidden.length === 0 || hidden.length % hiddenSize !== 0)
     throw refuse(`its ${hidden.length} numbers are not rows of ${hiddenSize}`)
   if (!Number.isSafeInteger(past) || past < 0) throw refuse(`it expects ${past} rows in the cache`)
   if (kernel !== 'tile' && kernel !== 'vec') throw refuse(`there is no kernel ${String(kernel)}`)
-  return badRow(hidden, hiddenSize)
+  return { session, past, kernel, hidden }
 }
 
 /** The rows in a buffer of their own: what the channel hands out is a view of a whole message. */

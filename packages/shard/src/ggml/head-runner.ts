@@ -1,6 +1,7 @@
 import type { HeadRunner, ModelShape } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
+import { maxGraphRows } from './constants.ts'
 import type { GgmlProcess } from './process.ts'
 import { badRow } from './rows.ts'
 
@@ -22,7 +23,7 @@ export function shapeOf(config: LlamaConfig): ModelShape {
 
 /** The two ends of a model in the child process. */
 export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
-  const { hiddenSize, vocabularySize, contextLength } = config
+  const { hiddenSize, vocabularySize } = config
   let closed: Promise<void> | undefined
   const check = (): void => {
     if (closed !== undefined) throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the head: it was unloaded')
@@ -32,11 +33,6 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
 
     async embed(ids, options) {
       check()
-      if (ids.length > contextLength)
-        throw shardError(
-          'ERR_BACKEND_INVALID_TOKEN',
-          `Cannot embed ${ids.length} tokens: the model was made for ${contextLength}`
-        )
       for (const id of ids)
         if (!Number.isSafeInteger(id) || id < 0 || id >= vocabularySize)
           throw shardError(
@@ -44,9 +40,14 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
             `Cannot embed the token ${id}: the model has ${vocabularySize}`,
             { details: { token: id, vocabularySize } }
           )
-      if (ids.length === 0) return new Float32Array(0)
-      const { hidden } = await process.call('embed', { runner, ids: Int32Array.from(ids) }, options)
-      return hidden.slice()
+      const out = new Float32Array(ids.length * hiddenSize)
+      const own = Int32Array.from(ids)
+      for (let at = 0; at < own.length; at += maxGraphRows) {
+        const some = own.subarray(at, at + maxGraphRows)
+        const { hidden } = await process.call('embed', { runner, ids: some }, options)
+        out.set(hidden, at * hiddenSize)
+      }
+      return out
     },
 
     async logits(hidden, options) {

@@ -41,7 +41,8 @@ export function createKvCache(
     shardError('ERR_BACKEND_OUT_OF_MEMORY', `Cannot open a session of ${maxTokens} tokens: ${why}`, {
       details: { bytes, available: budget.bytes }
     })
-  if (bytes > budget.bytes) throw refuse(`it takes ${bytes} bytes, and ${budget.bytes} are left for caches`)
+  if (!(bytes <= budget.bytes))
+    throw refuse(`it takes ${bytes} bytes, and ${budget.bytes} are left for caches`)
 
   const ctx = createContext(ggml, 2 * range.blocks.length)
   const make = (): number => c.ggml_new_tensor_2d(ctx, range.kvType, kvHeadCount * headSize, capacity)
