@@ -7,6 +7,11 @@
  * @packageDocumentation
  */
 export { assert, assertEqual, assertRejects, assertRejectsWith, type TestFunction } from './assert.ts'
+export {
+  blockBackendSuite,
+  type BlockBackendFixture,
+  type BlockBackendSuiteFactory
+} from './block-backend-suite/index.ts'
 export { networkSuite, type NetworkSuiteFactory } from './network-suite/index.ts'
 export { keyValueStoreSuite, type KeyValueStoreSuiteFactory } from './key-value-store-suite.ts'
 export { createFakeClock, type FakeClock } from './clock.ts'
