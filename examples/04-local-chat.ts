@@ -9,7 +9,7 @@ if (path === undefined) throw new Error('Set KWAAI_MODEL_PATH to a GGUF file')
 
 const source = await fileSource(path)
 const file = await readGguf(source)
-await using backend = createGgmlBackend({ threads: 2 })
+await using backend = createGgmlBackend()
 await using head = await backend.loadHead(source)
 await using runner = await backend.loadBlocks(source, { from: 0, to: head.shape.blockCount })
 const model = createTextModel({ id: 'local' }, { file, head, blocks: localBlocks(runner) })
