@@ -51,6 +51,10 @@ function objection(
 
 function objectionToPath(specifier: string, path: string, room: Room, test: boolean): string | undefined {
   const target = posix.join(posix.dirname(path), specifier)
+  // Where everything is put together, the rooms' own test tools (an oracle, prompts) serve once more.
+  const tools =
+    test && compositionRoots.includes(room.manifest.name) && /^packages\/[a-z]+\/test\//.test(target)
+  if (tools) return undefined
   if (!target.startsWith(`packages/${room.folder}/`)) return 'reaches out of its package by a path'
   if (!test && isPlatform(target)) return "is a platform file: import '#platform'"
   return undefined

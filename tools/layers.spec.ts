@@ -85,6 +85,7 @@ describe('a planted violation is caught', () => {
     ['Node.js without its prefix', 'packages/dht/src/a.ts', "import { x } from 'fs'"],
     ['a platform file by its path', 'packages/dht/src/a.ts', "import { x } from './platform.ts'"],
     ['Node.js in a spec of both worlds', 'packages/dht/test/a.spec.ts', "import { x } from 'node:fs'"],
+    ["another room's test tools", 'packages/dht/test/a.spec.ts', "import { x } from '../../shard/test/a.ts'"],
     ['another room in a test', 'packages/dht/test/a.spec.ts', "import { x } from '@kwaai/network'"]
   ])('%s', (_, path, text) => {
     expect(look(path, text)).toHaveLength(1)
@@ -104,6 +105,12 @@ describe('a planted violation is caught', () => {
     ['Node.js in its tests', 'packages/dht/test/a.node.spec.ts', "import { x } from 'node:fs'"],
     ['the test tools in a test', 'packages/dht/test/a.spec.ts', "import { x } from '@kwaai/testing'"],
     ['the own name in a test', 'packages/dht/test/a.spec.ts', "import { x } from '@kwaai/dht'"],
+    [
+      "another room's test tools where all is put together",
+      'packages/node/test/a.node.spec.ts',
+      "import { x } from '../../shard/test/oracle.ts'",
+      '@kwaai/node'
+    ],
     ['words in a comment', 'packages/dht/src/a.ts', "// import { x } from '@kwaai/shard'\nexport {}"]
   ])('and %s is let through', (_, path, text, name?: string) => {
     expect(look(path, text, name)).toEqual([])

@@ -139,9 +139,14 @@ export function errorViolations(room: Room): string[] {
   const used = new Set<string>()
   for (const file of sources) {
     const { codes, thrown: here, door } = factsOf(file)
-    const isDeclaration = file.path.endsWith('/errors.ts')
-    if (isDeclaration) codes.forEach((code) => declared.add(code))
-    else if (!door) codes.forEach((code) => used.add(code))
+    if (file.path.endsWith('/errors.ts')) {
+      for (const code of codes) {
+        declared.add(code)
+        if (!isOnlyDeclared(code, file.text)) used.add(code)
+      }
+    } else if (!door) {
+      for (const code of codes) used.add(code)
+    }
     for (const code of here) thrown.set(code, file.path)
   }
   const documented = new Set(errorSection(readme).match(/\bERR_[A-Z0-9_]+\b/g))
@@ -165,6 +170,20 @@ export function errorViolations(room: Room): string[] {
     if (thrown.size > 0 && declared.size === 0) wrong.push(`packages/${folder}/src/errors.ts: is missing`)
   }
   return wrong
+}
+
+/** True when a file names a code as a constant or in a union of types, and nowhere else. */
+function isOnlyDeclared(code: string, text: string): boolean {
+  const rest = text
+    .replace(/\/\*[^]*?\*\/|\/\/.*/g, '')
+    .replaceAll(
+      new RegExp(
+        `const ${code}\\b.*|\\| *(typeof ${code}\\b|'${code}')|= *(typeof ${code}\\b|'${code}')`,
+        'g'
+      ),
+      ''
+    )
+  return !new RegExp(`\\b${code}\\b`).test(rest)
 }
 
 /** From the heading "Errors" to the next heading of its height. */
