@@ -1,7 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { llamaContender, modelPath, oneProcess, threeProcesses, type Contender } from './contenders.ts'
 import { foreignLoad } from './load.ts'
@@ -67,12 +65,11 @@ async function quiet(): Promise<number> {
 async function main(): Promise<void> {
   pin()
   const path = await modelPath()
-  const folder = mkdtempSync(join(tmpdir(), 'kwaai-bench-'))
   const contenders: Contender[] = []
   try {
     contenders.push(await llamaContender(path, threads))
     contenders.push(await oneProcess(path, threads))
-    contenders.push(await threeProcesses(path, threads, folder))
+    contenders.push(await threeProcesses(path, threads))
     const results: Row[] = []
     for (const context of contexts) {
       const prompt = promptOf(context)
@@ -101,7 +98,6 @@ async function main(): Promise<void> {
     report(results)
   } finally {
     for (const contender of contenders.toReversed()) await contender[Symbol.asyncDispose]()
-    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -155,7 +151,7 @@ function rowsOf(context: number, measured: ReadonlyMap<string, Measured>, distur
 }
 
 function report(rows: readonly Row[]): void {
-  console.table(rows.map(({ spread: _, ...row }) => row))
+  console.table(rows.map(({ name, ours, theirs, ratio, atLeast }) => ({ name, ours, theirs, ratio, atLeast })))
   console.log(
     JSON.stringify({
       question: 'What does it cost to hold a model in three processes instead of one?',

@@ -48,8 +48,8 @@ export interface ModelServer extends AsyncDisposable {
 export interface Faults {
   /** Serves no ranges. */
   noRanges?: boolean
-  /** Cuts the connection after so many bytes, once. */
-  cutAfter?: number
+  /** Sends so many bytes, waits, and cuts the connection, once. */
+  cut?: { after: number; when: Promise<unknown> }
   /** Answers the headers and nothing more. */
   silent?: boolean
   status?: number
@@ -57,7 +57,7 @@ export interface Faults {
 
 export async function serveBytes(bytes: Uint8Array, faults: Faults = {}): Promise<ModelServer> {
   const requests: string[] = []
-  let cut = faults.cutAfter
+  let { cut } = faults
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     requests.push(`${request.method} ${request.url} ${request.headers.range ?? '-'}`)
     if (faults.status !== undefined) return void response.writeHead(faults.status).end()
@@ -72,10 +72,11 @@ export async function serveBytes(bytes: Uint8Array, faults: Faults = {}): Promis
     })
     response.flushHeaders()
     if (faults.silent === true) return
-    if (cut !== undefined && body.length > cut) {
-      const length = cut
+    if (cut !== undefined && body.length > cut.after) {
+      const { after, when } = cut
       cut = undefined
-      response.write(body.subarray(0, length), () => response.destroy())
+      response.write(body.subarray(0, after))
+      void when.then(() => response.destroy())
       return
     }
     response.end(body)

@@ -38,11 +38,16 @@ describe('ensureModel', () => {
   })
 
   test('goes on where a broken download stopped', async () => {
-    await using server = await serveBytes(bytes, { cutAfter: 100_000 })
+    let half = (): void => undefined
+    const when = new Promise<void>((resolve) => (half = resolve))
+    await using server = await serveBytes(bytes, { cut: { after: 100_000, when } })
     const init = { model: 'toy', catalog: [entryOf(bytes, server.url)], cacheDir: folder, env: noGateway }
-    await expect(ensureModel(init)).rejects.toMatchObject({ code: 'ERR_NODE_MODEL_NO_SOURCE' })
+    const onProgress = ({ receivedBytes }: { receivedBytes: number }): void => {
+      if (receivedBytes === 100_000) half()
+    }
+    await expect(ensureModel({ ...init, onProgress })).rejects.toMatchObject({ code: 'ERR_NODE_MODEL_NO_SOURCE' })
     const kept = (await readFile(join(folder, 'toy.gguf.part'))).length
-    expect(kept).toBeGreaterThan(0)
+    expect(kept).toBe(100_000)
     const model = await ensureModel(init)
     expect(hex(await readFile(model.path))).toBe(hex(bytes))
     expect(server.requests[1]).toBe(`GET /toy.gguf bytes=${kept}-`)
@@ -104,7 +109,7 @@ describe('ensureModel', () => {
     const { path } = await ensureModel(init)
     await truncate(path, 1000)
     await expect(ensureModel(init)).rejects.toMatchObject({ code: 'ERR_NODE_MODEL_MISMATCH' })
-    await writeFile(path, modelBytes(300_000).reverse())
+    await writeFile(path, modelBytes(300_000).toReversed())
     await expect(ensureModel(init)).rejects.toMatchObject({
       code: 'ERR_NODE_MODEL_MISMATCH',
       message: expect.stringContaining('Delete the file')

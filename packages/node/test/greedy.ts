@@ -1,0 +1,58 @@
+import type { HeadRunner, RowKernel } from '@kwaai/interface'
+import type { BlockPipelineSource } from '@kwaai/shard/generate'
+
+/** A greedy run, measured from logits to logits. */
+export interface GreedyRun {
+  tokens: number[]
+  /** Logits after the prompt. */
+  first: Float32Array
+  /** Logits that gave the last token. */
+  last: Float32Array
+  prefillMs: number
+  decodeMs: number[]
+}
+
+function argmax(values: Float32Array): number {
+  let best = 0
+  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i
+  return best
+}
+
+/** Greedy generation over a pipeline; the prompt goes in steps of `stepRows` that may overlap. */
+export async function greedy(
+  blocks: BlockPipelineSource,
+  head: HeadRunner,
+  prompt: readonly number[],
+  count: number,
+  stepRows: number = 64
+): Promise<GreedyRun> {
+  const pipeline = await blocks.open({ maxTokens: prompt.length + count })
+  try {
+    const kernel: RowKernel = prompt.length >= 64 ? 'tile' : 'vec'
+    let started = performance.now()
+    const steps: Promise<Float32Array>[] = []
+    for (let past = 0; past < prompt.length; past += stepRows) {
+      const ids = prompt.slice(past, past + stepRows)
+      const hidden = await head.embed(ids)
+      const isLast = past + ids.length === prompt.length
+      steps.push(pipeline.forward({ past, hidden, kernel, result: isLast ? 'last' : 'none' }))
+    }
+    const rows = await Promise.all(steps)
+    const first = await head.logits(rows.at(-1) as Float32Array)
+    const prefillMs = performance.now() - started
+    const tokens: number[] = []
+    const decodeMs: number[] = []
+    for (let last = first; ;) {
+      const token = argmax(last)
+      tokens.push(token)
+      if (tokens.length === count) return { tokens, first, last, prefillMs, decodeMs }
+      started = performance.now()
+      const hidden = await head.embed([token])
+      const past = prompt.length + tokens.length - 1
+      last = await head.logits(await pipeline.forward({ past, hidden, kernel: 'vec', result: 'last' }))
+      decodeMs.push(performance.now() - started)
+    }
+  } finally {
+    await pipeline[Symbol.asyncDispose]()
+  }
+}

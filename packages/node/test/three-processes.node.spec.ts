@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { prompts, shortList } from '../../shard/test/ggml-prompts.ts'
+import { bits } from '../../shard/test/ggml-kit.ts'
+import { createOracle, type Oracle } from '../../shard/test/oracle/index.ts'
+import { startCluster, type Cluster } from './cluster.ts'
+import { greedy } from './greedy.ts'
+
+// Real processes, real libp2p, real weights; libllama with the whole model says what is right.
+const generated = 64
+const timeout = 120_000
+const path = process.env['KWAAI_MODEL_PATH'] as string
+let cluster: Cluster
+let oracle: Oracle
+
+beforeAll(async () => {
+  ;[cluster, oracle] = await Promise.all([startCluster(path), createOracle()])
+}, timeout)
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]()
+  await oracle?.[Symbol.asyncDispose]()
+}, timeout)
+
+describe('three processes over libp2p', () => {
+  test.each(shortList)(
+    'prompt %i: the tokens and the bits of llama.cpp',
+    async (index) => {
+      const prompt = (await prompts(oracle))[index] as number[]
+      const expected = await oracle.generate(prompt, generated)
+      const run = await greedy(cluster.client.blocks, await cluster.client.head(), prompt, generated)
+      expect(bits(run.first).equals(bits(expected.first))).toBe(true)
+      expect(run.tokens).toEqual(expected.tokens)
+      expect(bits(run.last).equals(bits(expected.last))).toBe(true)
+    },
+    timeout
+  )
+
+  test('the text of a chat is what llama.cpp says, token by token', async () => {
+    const question = 'What is a peer-to-peer network?'
+    const system = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face'
+    const prompt = await oracle.tokenize(
+      `<|im_start|>system\n${system}<|im_end|>\n<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`,
+      true
+    )
+    const expected = await oracle.generate(prompt, 32)
+    const tokens: number[] = []
+    const messages = [{ role: 'user' as const, content: question }]
+    for await (const event of cluster.client.model.chat({ messages, temperature: 0, maxTokens: 32 })) {
+      if (event.type === 'start') {
+        expect(event.promptTokens).toBe(prompt.length)
+        expect(event.chain.map(({ from, to }) => [from, to])).toEqual([
+          [0, 10],
+          [10, 20],
+          [20, 30]
+        ])
+        // Three servers, none of them this process.
+        expect(new Set(event.chain.map(({ peer }) => peer)).size).toBe(3)
+        expect(event.chain.map(({ peer }) => peer)).not.toContain(cluster.client.peerId)
+      }
+      if (event.type === 'text') tokens.push(...event.tokens)
+    }
+    expect(tokens).toEqual(expected.tokens)
+  })
+})
