@@ -1,0 +1,391 @@
+import { KwaaiError } from '@kwaai/interface'
+import { createSeededRandom, macrotask } from '@kwaai/testing'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createBlockServer, measureRunner } from '../src/session/index.ts'
+import {
+  alone,
+  answerOf,
+  codeOf,
+  createFakeRunner,
+  createStage,
+  hiddenSize,
+  keyOf,
+  modelHash,
+  numericsClass,
+  protocol,
+  rawCaller,
+  rowsOf,
+  stepBody,
+  type RawCaller,
+  type Stage
+} from './session-kit.ts'
+
+let stage: Stage
+afterEach(() => stage.stop())
+
+const blocks = { from: 0, to: 6 }
+const open = (more: Record<string, unknown> = {}): ReturnType<typeof rawCaller> =>
+  rawCaller(stage.client, stage.hosts[0]!, { ...blocks, ...more })
+const openCode = async (more: Record<string, unknown>): Promise<Float32Array | string> => {
+  const caller = await open(more)
+  await caller.channel.close()
+  return answerOf(caller.first)
+}
+
+describe('a session', () => {
+  test('says what it can do when it opens', async () => {
+    stage = await createStage([0, 6])
+    const { first } = await open()
+    expect(first.body).toMatchObject({
+      case: 'opened',
+      value: { numericsClass, hiddenSize, maxPendingSteps: 16, maxStepRows: 512, idleTimeoutMs: 120_000 }
+    })
+  })
+
+  test('is refused by name for what the server is not', async () => {
+    stage = await createStage([0, 6], { maxTokens: 100 })
+    expect(await openCode({ model: new Uint8Array(32) })).toBe('ERR_SHARD_MODEL_MISMATCH')
+    expect(await openCode({ from: 1, to: 6 })).toBe('ERR_SHARD_RANGE_MISMATCH')
+    expect(await openCode({ from: 0, to: 5 })).toBe('ERR_SHARD_RANGE_MISMATCH')
+    expect(await openCode({ from: 0, to: 7 })).toBe('ERR_SHARD_RANGE_MISMATCH')
+    expect(await openCode({ numericsClass: 'other/1' })).toBe('ERR_SHARD_NUMERICS_MISMATCH')
+    expect(await openCode({ numericsClass })).toBe('opened')
+    expect(await openCode({ residual: 'f16' })).toBe('ERR_SHARD_RESIDUAL_UNSUPPORTED')
+    expect(await openCode({ residual: '' })).toBe('ERR_SHARD_RESIDUAL_UNSUPPORTED')
+    expect(await openCode({ maxTokens: 101 })).toBe('ERR_SHARD_CONTEXT_EXCEEDED')
+    expect(await openCode({ after: [{ peer: 'peer-9', from: 6, to: 8 }] })).toBe('ERR_SHARD_PUSH_UNSUPPORTED')
+    expect(await openCode({ replyTo: 'victim' })).toBe('ERR_SHARD_PUSH_UNSUPPORTED')
+    expect(stage.runners[0]?.openSessions).toBe(0)
+  })
+
+  test('opens only for those the authorizer lets in, and gives its reason alone', async () => {
+    const asked: unknown[] = []
+    stage = await createStage([0, 6], {
+      authorizer: {
+        specification: 'kwaai.authorizer/1',
+        authorize: async (request) => {
+          asked.push(request)
+          if (request.capability[0] === 1) return
+          if (request.capability[0] === 2)
+            throw new KwaaiError('ERR_UNAUTHORIZED', 'the ticket is of yesterday')
+          throw new Error('password=hunter2')
+        }
+      }
+    })
+    expect(await openCode({ authorization: Uint8Array.of(1) })).toBe('opened')
+    const late = await open({ authorization: Uint8Array.of(2) })
+    expect(late.first.body.value).toMatchObject({
+      code: 'ERR_SHARD_UNAUTHORIZED',
+      message: 'Cannot open the session: the ticket is of yesterday'
+    })
+    const broken = await open()
+    expect(broken.first.body.value).toMatchObject({ code: 'ERR_SHARD_UNAUTHORIZED' })
+    expect(JSON.stringify(broken.first.body.value)).not.toContain('hunter2')
+    expect(asked[0]).toMatchObject({ peer: 'peer-0', command: 'shard/open' })
+  })
+
+  test('belongs to the caller that opened it', async () => {
+    stage = await createStage([0, 6])
+    const owner = await open({ session: keyOf(1) })
+    await owner.step({ step: 1, past: 0, hidden: rowsOf(2, 1) })
+    // The same key from another peer, and from the same peer on another channel.
+    const thief = await rawCaller(stage.other, stage.hosts[0]!, { ...blocks, session: keyOf(1) })
+    expect(answerOf(thief.first)).toBe('ERR_SHARD_SESSION_FOREIGN')
+    expect(answerOf((await open({ session: keyOf(1) })).first)).toBe('ERR_SHARD_SESSION_FOREIGN')
+    // A session of one's own does not open the door to that of another.
+    const liar = await rawCaller(stage.other, stage.hosts[0]!, { ...blocks, session: keyOf(2) })
+    expect(answerOf(await liar.step({ session: keyOf(1), step: 2, past: 2, hidden: rowsOf(1, 9) }))).toBe(
+      'ERR_SHARD_SESSION_FOREIGN'
+    )
+    const [, expected] = await alone(6, [
+      { past: 0, hidden: rowsOf(2, 1), kernel: 'vec' },
+      { past: 2, hidden: rowsOf(1, 2), kernel: 'vec' }
+    ])
+    expect(answerOf(await owner.step({ step: 2, past: 2, hidden: rowsOf(1, 2) }))).toEqual(expected)
+  })
+
+  test('counts against its caller and the server, and gives its room back', async () => {
+    stage = await createStage([0, 6], { maxSessions: 3, maxSessionsPerPeer: 2 })
+    const first = await open({ session: keyOf(1) })
+    await open({ session: keyOf(2) })
+    const third = await open({ session: keyOf(3) })
+    expect(third.first.body.value).toMatchObject({ code: 'ERR_SHARD_SERVER_FULL' })
+    expect(third.first.body).toHaveProperty('value.retryAfterMs', expect.any(Number))
+    expect((third.first.body.value as { retryAfterMs: number }).retryAfterMs).toBeGreaterThanOrEqual(1000)
+    await rawCaller(stage.other, stage.hosts[0]!, { ...blocks, session: keyOf(4) })
+    const fifth = await rawCaller(stage.other, stage.hosts[0]!, { ...blocks, session: keyOf(5) })
+    expect(answerOf(fifth.first)).toBe('ERR_SHARD_SERVER_FULL')
+    expect(stage.servers[0]?.stats()).toMatchObject({ sessions: 3, freeTokens: 0, kvBytes: 3 * 64 * 100 })
+    first.channel.abort()
+    await macrotask()
+    expect(stage.servers[0]?.stats()).toMatchObject({ sessions: 2 })
+    expect(await openCode({ session: keyOf(6) })).toBe('opened')
+  })
+
+  test('needs room in the cache, of its caller and of all', async () => {
+    // 100 bytes a token.
+    stage = await createStage([0, 6], { maxKvBytes: 10_000, maxKvBytesPerPeer: 7_000 })
+    await open({ session: keyOf(1), maxTokens: 60 })
+    expect(await openCode({ session: keyOf(2), maxTokens: 11 })).toBe('ERR_SHARD_SERVER_FULL')
+    expect(await openCode({ session: keyOf(3), maxTokens: 10 })).toBe('opened')
+    const other = await rawCaller(stage.other, stage.hosts[0]!, {
+      ...blocks,
+      session: keyOf(4),
+      maxTokens: 41
+    })
+    expect(answerOf(other.first)).toBe('ERR_SHARD_SERVER_FULL')
+    expect(stage.servers[0]?.stats()).toMatchObject({ kvBytes: 6_000, freeTokens: 40 })
+  })
+
+  test('ends when nothing is heard of it, at its time and not before', async () => {
+    stage = await createStage([0, 6], { idleTimeoutMs: 1000 })
+    const caller = await open()
+    await stage.clock.advance(700)
+    await caller.step({ step: 1, past: 0, hidden: rowsOf(1, 1) })
+    await stage.clock.advance(999)
+    expect(stage.servers[0]?.stats().sessions).toBe(1)
+    await stage.clock.advance(1)
+    expect(stage.servers[0]?.stats().sessions).toBe(0)
+    expect(stage.runners[0]?.openSessions).toBe(0)
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_SESSION_EXPIRED')
+    expect(await caller.channel.receive()).toBeUndefined()
+  })
+
+  test('that never opens is cut', async () => {
+    stage = await createStage([0, 6], { openTimeoutMs: 300 })
+    const channel = await stage.client.open(stage.hosts[0]!.peerId, protocol)
+    const end = channel.receive()
+    await stage.clock.advance(300)
+    expect(new TextDecoder().decode(await end)).toContain('ERR_SHARD_DEADLINE_EXCEEDED')
+  })
+
+  test('ends with a close, and what waits is dropped', async () => {
+    stage = await createStage([0, 6])
+    const caller = await open()
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    await caller.send(stepBody(keyOf(1), { ...blocks, step: 1, past: 0, hidden: rowsOf(1, 1) }), rowsOf(1, 1))
+    await caller.send(stepBody(keyOf(1), { ...blocks, step: 2, past: 1, hidden: rowsOf(1, 2) }), rowsOf(1, 2))
+    await macrotask()
+    expect(stage.servers[0]?.stats().queuedSteps).toBe(1)
+    await caller.send({ case: 'close', value: { session: keyOf(1) } })
+    expect(await caller.channel.receive()).toBeUndefined()
+    expect(stage.servers[0]?.stats()).toMatchObject({ queuedSteps: 0, sessions: 0 })
+    free()
+    await macrotask()
+    expect(stage.runners[0]?.batches).toEqual([1])
+  })
+
+  test('ends on a frame that is none, and others do not feel it', async () => {
+    stage = await createStage([0, 6])
+    const good = await open({ session: keyOf(1) })
+    const bad = await open({ session: keyOf(2) })
+    await bad.channel.send(Uint8Array.of(255, 255, 1, 2, 3))
+    expect(answerOf(await bad.next())).toBe('ERR_SHARD_INVALID_FRAME')
+    expect(await bad.channel.receive()).toBeUndefined()
+    const opened = await open({ session: keyOf(3) })
+    await opened.send({
+      case: 'opened',
+      value: { session: keyOf(3), hiddenSize: 1, maxPendingSteps: 1, maxStepRows: 1 }
+    })
+    expect(answerOf(await opened.next())).toBe('ERR_SHARD_INVALID_FRAME')
+    expect(answerOf(await good.step({ step: 1, past: 0, hidden: rowsOf(1, 1) }))).toBeInstanceOf(Float32Array)
+    await macrotask()
+    expect(stage.servers[0]?.stats().sessions).toBe(1)
+  })
+})
+
+describe('a step', () => {
+  const refusals = async (caller: RawCaller, more: Record<string, unknown>): Promise<Float32Array | string> =>
+    answerOf(await caller.step({ step: 1, past: 0, hidden: rowsOf(2, 1), ...more }))
+
+  test('is refused by name for what does not fit, and the session goes on', async () => {
+    stage = await createStage([0, 6], { maxStepRows: 4 })
+    const caller = await open({ maxTokens: 5 })
+    expect(await refusals(caller, { from: 1 })).toBe('ERR_SHARD_RANGE_MISMATCH')
+    expect(await refusals(caller, { to: 7 })).toBe('ERR_SHARD_RANGE_MISMATCH')
+    expect(await refusals(caller, { residual: 'f16' })).toBe('ERR_SHARD_RESIDUAL_UNSUPPORTED')
+    expect(await refusals(caller, { kernel: 'warp' })).toBe('ERR_SHARD_KERNEL_UNSUPPORTED')
+    expect(await refusals(caller, { hidden: rowsOf(5, 1) })).toBe('ERR_SHARD_INVALID_STEP')
+    expect(await refusals(caller, { past: 1 })).toBe('ERR_SHARD_STEP_GAP')
+    expect(await refusals(caller, { step: 2 })).toBe('ERR_SHARD_STEP_GAP')
+    expect(await refusals(caller, { hidden: rowsOf(1, 1).fill(NaN, 2, 3) })).toBe('ERR_SHARD_INVALID_VALUES')
+    expect(await refusals(caller, { hidden: rowsOf(1, 1).fill(Infinity, 2, 3) })).toBe(
+      'ERR_SHARD_INVALID_VALUES'
+    )
+    expect(await refusals(caller, { hidden: rowsOf(1, 1).fill(1.1e8, 2, 3) })).toBe(
+      'ERR_SHARD_INVALID_VALUES'
+    )
+    expect(stage.runners[0]?.rows).toBe(0)
+    expect(await refusals(caller, {})).toBeInstanceOf(Float32Array)
+    expect(await refusals(caller, { step: 2, past: 2, hidden: rowsOf(4, 1) })).toBe(
+      'ERR_SHARD_CONTEXT_EXCEEDED'
+    )
+    expect(await refusals(caller, { step: 2, past: 2, hidden: rowsOf(3, 1) })).toBeInstanceOf(Float32Array)
+  })
+
+  test('whose rows are of another width is refused', async () => {
+    stage = await createStage([0, 6])
+    const caller = await open()
+    await caller.send(
+      stepBody(keyOf(1), { ...blocks, step: 1, past: 0, hidden: rowsOf(1, 1) }),
+      new Float32Array(hiddenSize + 2)
+    )
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_INVALID_STEP')
+  })
+
+  test('whose time is over before its turn is not computed, nor is what builds on it', async () => {
+    stage = await createStage([0, 6])
+    const caller = await open({ session: keyOf(1) })
+    const other = await rawCaller(stage.other, stage.hosts[0]!, { ...blocks, session: keyOf(2) })
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    const running = other.step({ step: 1, past: 0, hidden: rowsOf(1, 7) })
+    await macrotask()
+    const send = (step: number, past: number, deadlineMs: number): Promise<void> =>
+      caller.send(
+        stepBody(keyOf(1), { ...blocks, step, past, deadlineMs, hidden: rowsOf(1, step) }),
+        rowsOf(1, step)
+      )
+    await send(1, 0, 50)
+    await send(2, 1, 5000)
+    await stage.clock.advance(50)
+    stage.runners[0]!.before = () => undefined
+    free()
+    expect(answerOf(await running)).toBeInstanceOf(Float32Array)
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_DEADLINE_EXCEEDED')
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_STEP_GAP')
+    expect(stage.runners[0]?.rows).toBe(1)
+    // The same step again, with time: it was never done.
+    const [expected] = await alone(6, [{ past: 0, hidden: rowsOf(1, 1), kernel: 'vec' }])
+    expect(answerOf(await caller.step({ step: 1, past: 0, hidden: rowsOf(1, 1) }))).toEqual(expected)
+  })
+
+  test('too many at once are refused, not kept', async () => {
+    stage = await createStage([0, 6], { maxPendingSteps: 3 })
+    const caller = await open()
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    for (let step = 1; step <= 5; step++) {
+      await caller.send(
+        stepBody(keyOf(1), { ...blocks, step, past: step - 1, hidden: rowsOf(1, step) }),
+        rowsOf(1, step)
+      )
+    }
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_OVERLOADED')
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_OVERLOADED')
+    stage.runners[0]!.before = () => undefined
+    free()
+    for (let step = 1; step <= 3; step++)
+      expect((await caller.next()).body).toMatchObject({ value: { step } })
+  })
+
+  test('that breaks the runner fails alone in its batch', async () => {
+    stage = await createStage([0, 6])
+    const good = await open({ session: keyOf(1) })
+    const bad = await rawCaller(stage.other, stage.hosts[0]!, { ...blocks, session: keyOf(2) })
+    const poison = rowsOf(1, 9).fill(66, 0, 1)
+    stage.runners[0]!.before = (steps) => {
+      if (steps.some((step) => step.hidden[0] === 66)) throw new Error('secret path /etc/shadow')
+    }
+    const answers = await Promise.all([
+      good.step({ step: 1, past: 0, hidden: rowsOf(1, 1) }),
+      bad.step({ step: 1, past: 0, hidden: poison })
+    ])
+    expect(stage.runners[0]?.batches).toEqual([2, 1, 1])
+    expect(answerOf(answers[0]!)).toEqual(
+      (await alone(6, [{ past: 0, hidden: rowsOf(1, 1), kernel: 'vec' }]))[0]
+    )
+    expect(answers[1]?.body.value).toMatchObject({ code: 'ERR_SHARD_BACKEND_FAILED' })
+    expect(JSON.stringify(answers[1]?.body.value)).not.toContain('shadow')
+    // It may be tried again.
+    stage.runners[0]!.before = () => undefined
+    expect(answerOf(await bad.step({ step: 1, past: 0, hidden: poison }))).toBeInstanceOf(Float32Array)
+  })
+
+  test('of many sessions goes with the others that wait, one a session, within bounds', async () => {
+    stage = await createStage([0, 6], { maxBatchSteps: 3 })
+    const callers = await Promise.all([1, 2, 3, 4, 5].map((seed) => open({ session: keyOf(seed) })))
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    const results = callers.map((caller, index) =>
+      caller.step({ session: keyOf(index + 1), step: 1, past: 0, hidden: rowsOf(1, index) })
+    )
+    await macrotask()
+    stage.runners[0]!.before = () => undefined
+    free()
+    for (const [index, result] of results.entries()) {
+      const [expected] = await alone(6, [{ past: 0, hidden: rowsOf(1, index), kernel: 'vec' }])
+      expect(answerOf(await result)).toEqual(expected)
+    }
+    expect(stage.runners[0]?.batches).toEqual([3, 2])
+    expect(stage.servers[0]?.stats()).toMatchObject({ tokensServed: 5, stepsServed: 5 })
+  })
+})
+
+describe('the server', () => {
+  test('tells the meter who used how much', async () => {
+    stage = await createStage([0, 6])
+    const used: unknown[] = []
+    const server = createBlockServer(
+      { modelHash, numericsClass, measure: false },
+      {
+        network: stage.other,
+        runner: createFakeRunner({ from: 2, to: 5, blockCount: 6 }),
+        clock: stage.clock,
+        random: createSeededRandom(1),
+        meter: { add: (usage) => used.push(usage) }
+      }
+    )
+    await server.start()
+    const caller = await rawCaller(stage.client, stage.other, { from: 2, to: 5 })
+    await caller.step({ step: 1, past: 0, hidden: rowsOf(4, 1) })
+    // A repeat costs nothing.
+    await caller.step({ step: 1, past: 0, hidden: rowsOf(4, 1) })
+    expect(used).toEqual([{ account: 'peer-0', unit: 'token-blocks', amount: 12 }])
+    await server.stop()
+  })
+
+  test('starts and stops twice, and leaves nothing behind', async () => {
+    stage = await createStage([0, 6])
+    const [server] = stage.servers
+    await server!.start()
+    const caller = await open()
+    await server!.stop()
+    await server!.stop()
+    expect(answerOf(await caller.next())).toBe('ERR_SHARD_STOPPED')
+    expect(server!.stats().sessions).toBe(0)
+    expect(await codeOf(open({ session: keyOf(2) }))).toBe('ERR_NETWORK_PROTOCOL_UNSUPPORTED')
+    await server!.start()
+    expect(await openCode({ session: keyOf(3) })).toBe('opened')
+    await server!.stop()
+    expect(stage.clock.sleeping).toBeLessThanOrEqual(1)
+  })
+
+  test('measures its runner by time alone', async () => {
+    stage = await createStage([0, 6])
+    const runner = createFakeRunner({ from: 0, to: 6, blockCount: 6 })
+    const times = [40, 10, 20, 12]
+    let now = 0
+    runner.before = () => void (now += times.shift() ?? 0)
+    const clock = { ...stage.clock, monotonic: () => now }
+    expect(await measureRunner(runner, clock)).toBeCloseTo(1000 / 12)
+    expect(runner.openSessions).toBe(0)
+  })
+
+  test.each([
+    { modelHash: 'AB'.repeat(32) },
+    { maxSessions: 0 },
+    { maxKvBytes: 1.5 },
+    { idleTimeoutMs: -1 },
+    { maxBatchRows: Infinity }
+  ])('does not take the option %j', async (option) => {
+    stage = await createStage([0, 6])
+    const make = async (): Promise<unknown> =>
+      createBlockServer(
+        { modelHash, numericsClass, ...option },
+        { network: stage.other, runner: stage.runners[0]!, clock: stage.clock, random: createSeededRandom(1) }
+      )
+    expect(await codeOf(make())).toBe('ERR_SHARD_INVALID_INIT')
+  })
+})

@@ -1,0 +1,205 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { decodeAdvert, encodeAdvert, planChain, type Advert, type PlanInit } from '../src/route/index.ts'
+import vectors from './vectors/adverts.json' with { type: 'json' }
+
+const modelHash = 'ab'.repeat(32)
+const advertOf = (peer: string, from: number, to: number, more: Partial<Advert> = {}): Advert => ({
+  peer,
+  from,
+  to,
+  blockCount: 30,
+  numericsClass: 'ggml/1 avx512',
+  maxTokens: 8192,
+  freeTokens: 100_000,
+  tokensPerSecond: 300,
+  queuedSteps: 0,
+  price: 0,
+  ...more
+})
+const plan = (adverts: Advert[], init: Partial<PlanInit> = {}): ReturnType<typeof planChain> =>
+  planChain(adverts, { modelHash, blockCount: 30, ...init })
+const peersOf = (planning: ReturnType<typeof planChain>): string | undefined =>
+  planning.plan?.hops.map((hop) => hop.peer).join(' ')
+
+describe('an advert', () => {
+  const sample = advertOf('12D3KooWA', 10, 20, { region: 'eu', tokensPerSecond: 123.5 })
+
+  test('is canonical JSON, as in the vector', () => {
+    expect(new TextDecoder().decode(encodeAdvert(sample))).toBe(vectors['ten blocks'])
+    expect(decodeAdvert(encodeAdvert(sample))).toEqual(sample)
+  })
+
+  const decode = (text: string): Advert => decodeAdvert(new TextEncoder().encode(text))
+  test('of a later version is read as far as it is known, and refused when it says so', () => {
+    const value = JSON.parse(vectors['ten blocks']) as object
+    expect(decode(JSON.stringify({ ...value, standby: true }))).toEqual(sample)
+    expect(() => decode(JSON.stringify({ ...value, v: 2 }))).toThrow(/version/)
+  })
+
+  test.each([
+    ['', 'JSON'],
+    ['[]', 'object'],
+    ['null', 'object'],
+    ['{"v":1}', 'blockCount'],
+    [vectors['ten blocks'].replace('"from":10', '"from":20'), 'range'],
+    [vectors['ten blocks'].replace('"from":10', '"from":-1'), 'from'],
+    [vectors['ten blocks'].replace('"to":20', '"to":31'), 'to'],
+    [vectors['ten blocks'].replace('"to":20', '"to":1e400'), 'to'],
+    [vectors['ten blocks'].replace('"from":10', '"from":"10"'), 'from'],
+    [vectors['ten blocks'].replace('12D3KooWA', ''), 'peer'],
+    [vectors['ten blocks'].replace('12D3KooWA', 'x'.repeat(257)), 'peer'],
+    [vectors['ten blocks'].replace('12D3KooWA', '\\ud800'), 'peer'],
+    [vectors['ten blocks'] + ' '.repeat(4096), 'bytes']
+  ])('%s is refused', (text, why) => {
+    expect(() => decode(text)).toThrow(
+      expect.objectContaining({ code: 'ERR_SHARD_INVALID_ADVERT', message: expect.stringContaining(why) })
+    )
+  })
+
+  test('of noise is refused with a typed error', () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        expect(() => decode(text)).toThrow(expect.objectContaining({ code: 'ERR_SHARD_INVALID_ADVERT' }))
+      }),
+      { numRuns: 500, seed: 1 }
+    )
+  })
+})
+
+describe('a plan', () => {
+  const three = [advertOf('a', 0, 10), advertOf('b', 10, 20), advertOf('c', 20, 30)]
+
+  test('covers all blocks in order', () => {
+    const planning = plan(three.toReversed())
+    expect(planning.plan).toEqual({
+      modelHash,
+      blockCount: 30,
+      hops: three.map(({ peer, from, to, numericsClass }) => ({ peer, from, to, numericsClass }))
+    })
+    expect(planning.explain.map((verdict) => verdict.chosen)).toEqual([true, true, true])
+  })
+
+  test('never overlaps', () => {
+    const planning = plan([advertOf('a', 0, 18), advertOf('b', 12, 30)])
+    expect(planning.plan).toBeUndefined()
+    expect(planning.problem).toBe(
+      'the servers overlap: each block has one, but none begins at block 18, where the others end'
+    )
+    expect(planning.explain.map((verdict) => verdict.reason)).toEqual([
+      'No servers after it begin at block 18',
+      'No servers before it end at block 12'
+    ])
+  })
+
+  test('says which blocks nobody serves', () => {
+    expect(plan([advertOf('a', 0, 12), advertOf('c', 18, 30)]).problem).toBe(
+      'the chain has no server for blocks 12 to 17'
+    )
+    expect(plan([advertOf('a', 1, 12), advertOf('c', 18, 29)]).problem).toBe(
+      'the chain has no server for block 0 and blocks 12 to 17 and block 29'
+    )
+    expect(plan([]).problem).toBe('the chain has no server for blocks 0 to 29')
+  })
+
+  test('takes a server of the whole model before any chain, unless asked', () => {
+    const whole = advertOf('w', 0, 30, { tokensPerSecond: 10 })
+    const planning = plan([...three, whole])
+    expect(peersOf(planning)).toBe('w')
+    expect(planning.explain.filter((verdict) => !verdict.chosen).map((verdict) => verdict.reason)).toEqual(
+      Array.from({ length: 3 }, () => 'Another server holds the whole model')
+    )
+    expect(peersOf(plan([...three, whole], { split: true }))).toBe('a b c')
+  })
+
+  test('is the cheapest by computing, round trip and queue', () => {
+    const near = (peer: string): number | undefined => (peer === 'b' ? 50 : 1)
+    const other = advertOf('b2', 10, 20, { tokensPerSecond: 100 })
+    expect(peersOf(plan([...three, other]))).toBe('a b c')
+    expect(peersOf(plan([...three, other], { rttMs: near }))).toBe('a b2 c')
+    expect(peersOf(plan([three[0]!, { ...three[1]!, queuedSteps: 9 }, three[2]!, other]))).toBe('a b2 c')
+    const planning = plan(three, { rttMs: () => 2 })
+    expect(planning.costMs).toBeCloseTo(3 * (2 + 1000 / 300))
+  })
+
+  test('prefers one class all through, and the class asked for', () => {
+    const slow = [
+      advertOf('x', 0, 15, { numericsClass: 'other', tokensPerSecond: 5 }),
+      advertOf('y', 15, 30, { numericsClass: 'other', tokensPerSecond: 5 })
+    ]
+    const mixed = [three[0]!, three[1]!, { ...three[2]!, numericsClass: 'third' }]
+    expect(peersOf(plan([...mixed, ...slow]))).toBe('x y')
+    expect(peersOf(plan([...three, ...slow]))).toBe('a b c')
+    expect(peersOf(plan([...three, ...slow], { numericsClass: 'other' }))).toBe('x y')
+    expect(peersOf(plan(mixed))).toBe('a b c')
+    expect(plan([...three, slow[0]!, { ...slow[1]! }]).explain.at(1)?.reason).toBe(
+      'The chain is of another numerics class, all through'
+    )
+  })
+
+  test('leaves out who has no room, counts otherwise, or is held back', () => {
+    const planning = plan(
+      [
+        { ...three[0]!, freeTokens: 99 },
+        { ...three[1]!, maxTokens: 50 },
+        advertOf('z', 0, 10, { blockCount: 31 }),
+        three[2]!,
+        three[2]!
+      ],
+      { maxTokens: 100, excluded: (peer) => (peer === 'c' ? 'It failed' : undefined) }
+    )
+    expect(planning.problem).toBe('the chain has no server for blocks 0 to 29')
+    expect(Object.fromEntries(planning.explain.map(({ advert, reason }) => [advert.peer, reason]))).toEqual({
+      a: 'It has room for 99 tokens and 100 are needed',
+      b: 'Its sessions hold 50 tokens and 100 are needed',
+      c: 'The same server is listed twice',
+      z: 'It counts 31 blocks in the model, which has 30'
+    })
+  })
+
+  test('is an exact cover, the cheapest there is, and the same in whatever order', () => {
+    const span = fc
+      .tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 9 }))
+      .map(([from, length, speed]) => ({
+        from,
+        to: Math.min(6, from + length),
+        tokensPerSecond: 100 * speed
+      }))
+    fc.assert(
+      fc.property(fc.array(span, { maxLength: 10 }), fc.integer(), (spans, seed) => {
+        const adverts = spans.map((one, index) =>
+          advertOf(`p${index}`, one.from, one.to, { ...one, blockCount: 6 })
+        )
+        const init = { modelHash, blockCount: 6, split: true, rttMs: () => 1 }
+        const planning = planChain(adverts, init)
+        const cost = (advert: Advert): number => 1 + 1000 / advert.tokensPerSecond
+        // Every exact cover, by brute force.
+        const covers = (from: number): number[] =>
+          from === 6
+            ? [0]
+            : adverts
+                .filter((advert) => advert.from === from)
+                .flatMap((advert) => covers(advert.to).map((rest) => rest + cost(advert)))
+        const all = covers(0)
+        if (all.length === 0) {
+          expect(planning.plan).toBeUndefined()
+          expect(planning.problem).toBeDefined()
+        } else {
+          expect(planning.costMs).toBeCloseTo(Math.min(...all))
+          let next = 0
+          for (const hop of planning.plan?.hops ?? []) {
+            expect(hop.from).toBe(next)
+            next = hop.to
+          }
+          expect(next).toBe(6)
+        }
+        const turned = adverts.toSorted(
+          (a, b) => ((a.peer.charCodeAt(1) ^ seed) & 7) - ((b.peer.charCodeAt(1) ^ seed) & 7)
+        )
+        expect(planChain(turned, init)).toEqual(planning)
+        expect(planning.explain).toHaveLength(adverts.length)
+      }),
+      { numRuns: 300, seed: 3 }
+    )
+  })
+})
