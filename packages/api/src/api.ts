@@ -11,7 +11,7 @@ import {
   DEFAULT_RETRY_AFTER_MS,
   DEFAULT_STALL_TIMEOUT_MS
 } from './constants.ts'
-import { clientGone, logFailure, refusalOf, RequestRefused, unavailable } from './errors.ts'
+import { clientGone, logFailure, refusalOf, RequestRefused, unavailable } from './refusals.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
 import { refuse, reply } from './replies.ts'

@@ -1,4 +1,4 @@
-import { invalid, RequestRefused } from './errors.ts'
+import { invalid, RequestRefused } from './refusals.ts'
 
 /**
  * Reads a JSON object, never holding more than `maxBytes`.

@@ -6,7 +6,7 @@ import {
   type Logger,
   type ModelDescription
 } from '@kwaai/interface'
-import { RequestRefused, textOf, unavailable } from './errors.ts'
+import { RequestRefused, textOf, unavailable } from './refusals.ts'
 
 /** A model and what it says of itself. */
 export interface CatalogueEntry {

@@ -1,6 +1,6 @@
 import type { ChatRequest } from '@kwaai/interface'
 import { z } from 'zod'
-import { invalid, unsupported } from './errors.ts'
+import { invalid, unsupported } from './refusals.ts'
 import { incomingMessage, toChatMessages, unknownMessageFields } from './messages.ts'
 
 // Ranges from OpenAI's published description (CreateChatCompletionRequest 2.3.0); top_k, min_p and

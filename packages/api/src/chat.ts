@@ -1,5 +1,5 @@
 import { KwaaiError, type FinishReason, type GenerationEvent, type Usage } from '@kwaai/interface'
-import { errorObject, type Refusal } from './errors.ts'
+import { errorObject, type Refusal } from './refusals.ts'
 import type { Generation } from './generation.ts'
 import {
   fingerprint,

@@ -25,8 +25,10 @@ export const DEFAULT_CLOSE_TIMEOUT_MS = 2_000
 /** Connections the HTTP server holds at most. */
 export const DEFAULT_MAX_CONNECTIONS = 512
 
-/** Names in `x-kwaai-ignored` at most, and characters of each. */
+/** Names in `x-kwaai-ignored` at most. */
 export const MAX_IGNORED_NAMES = 20
+
+/** Characters of each of them at most. */
 export const MAX_IGNORED_NAME_LENGTH = 64
 
 /** The status nginx logs for a client that closed its request; nobody is left to read it. */

@@ -1,4 +1,4 @@
-import { RequestRefused } from './errors.ts'
+import { RequestRefused } from './refusals.ts'
 
 /** Who may call besides this machine itself. */
 export interface GuardInit {

@@ -7,7 +7,8 @@
  */
 export { createApi, type Api, type ApiComponents, type ApiInit } from './api.ts'
 export type { GuardInit } from './guard.ts'
-export type { ApiErrorCode, ErrorObject } from './errors.ts'
+export type { ApiErrorCode } from './errors.ts'
+export type { ErrorObject } from './refusals.ts'
 export type {
   AnswerHead,
   ChatCompletion,

@@ -1,6 +1,6 @@
 import type { ChatMessage } from '@kwaai/interface'
 import { z } from 'zod'
-import { invalid, unsupported } from './errors.ts'
+import { invalid, unsupported } from './refusals.ts'
 
 type Part =
   | { type: 'text'; text: string }

@@ -1,4 +1,4 @@
-import { errorObject, type Refusal } from './errors.ts'
+import { errorObject, type Refusal } from './refusals.ts'
 
 /** A JSON answer. */
 export function reply(

@@ -100,8 +100,8 @@ test('a valid request cut off or changed in one place', { timeout: 60_000 }, asy
 test('any method on any path', { timeout: 60_000 }, async () => {
   const methods = fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'BREW')
   const paths = fc.oneof(
-    fc.webPath(),
-    fc.string().map((text) => `/v1/${encodeURIComponent(text.toWellFormed())}`),
+    fc.webPath({ size: 'xsmall' }),
+    fc.string().map((text) => `/v1/${encodeURIComponent(text)}`),
     fc.constantFrom(
       '/v1/models/',
       '/v1/chat/completions/',

@@ -4,7 +4,7 @@ import { KwaaiError, type CallOptions, type Clock, type Random } from '@kwaai/in
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import type { Api } from '../api.ts'
 import { DEFAULT_CLOSE_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_MAX_CONNECTIONS } from '../constants.ts'
-import { errorObject } from '../errors.ts'
+import { errorObject } from '../refusals.ts'
 import { randomId } from '../ids.ts'
 import { refuse } from '../replies.ts'
 
