@@ -61,6 +61,7 @@ export function parseChatTemplate(
   const { tokenizer, clock = systemClock } = components
   const limits: TemplateLimits = { ...defaultTemplateLimits, ...options.limits }
   if (source.length > limits.maxTemplateCharacters) overLimit('maxTemplateCharacters', limits)
+  if (longestSpace(source) > limits.maxTemplateSpaces) overLimit('maxTemplateSpaces', limits)
   const program = parseSource(source)
   prepare(program)
   const nameOf = (id: number | undefined): string =>
@@ -105,6 +106,13 @@ export function parseChatTemplate(
       return standIns.restore(run(messages, standIns))
     }
   }
+}
+
+/** The length of the longest run of white space. */
+function longestSpace(source: string): number {
+  let longest = 0
+  for (const [run] of source.matchAll(/\s+/g)) longest = Math.max(longest, run.length)
+  return longest
 }
 
 function parseSource(source: string): TemplateNode {

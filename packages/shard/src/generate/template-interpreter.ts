@@ -10,12 +10,18 @@ import {
 import { strftime } from './strftime.ts'
 import { createScale, elementWeight, overLimit, type TemplateLimits } from './template-limits.ts'
 
-/** One node under evaluation, and the values of the nodes inside it so far. */
+/** One node under evaluation, and for the watched kinds the values of the nodes inside it so far. */
 interface Frame {
   readonly node: TemplateNode
   readonly parent: Frame | undefined
   readonly values: TemplateValue[]
 }
+
+/** Nodes of which the values inside have to be known. */
+const watched: ReadonlySet<string> = new Set(['MemberExpression', 'FilterExpression'])
+
+const defining: ReadonlySet<string> = new Set(['Macro', 'CallStatement'])
+const sizes = new WeakMap<TemplateNode, number>()
 
 /** Widest indentation of `tojson`, and the longest pair of separators: each of two counts 32 and its length. */
 const maxIndent = 8
@@ -51,7 +57,9 @@ export class LimitedInterpreter extends Interpreter {
   override evaluate(node: TemplateNode | undefined, environment: TemplateScope): TemplateValue {
     if (node === undefined) return super.evaluate(node, environment)
     const limits = this.#limits
-    if (++this.#steps > limits.maxSteps) overLimit('maxSteps', limits)
+    // The library walks through all of a macro each time it comes past its definition.
+    this.#steps += defining.has(node.type) ? sizeOf(node) : 1
+    if (this.#steps > limits.maxSteps) overLimit('maxSteps', limits)
     if (++this.#depth > limits.maxDepth) overLimit('maxDepth', limits)
     if (this.#clock.monotonic() - this.#started > limits.maxMs) overLimit('maxMs', limits)
 
@@ -75,8 +83,10 @@ export class LimitedInterpreter extends Interpreter {
     if (parent !== undefined) {
       // A loop prepares all its rounds in one go.
       if (parent.node.type === 'For' && Array.isArray(value.value)) this.#steps += value.value.length
-      parent.values.push(value)
-      this.#guardFilter(parent)
+      if (watched.has(parent.node.type)) {
+        parent.values.push(value)
+        this.#guardFilter(parent)
+      }
     }
     return value
   }
@@ -123,6 +133,23 @@ export class LimitedInterpreter extends Interpreter {
   #guardSize(characters: number): void {
     if (characters > this.#limits.maxCharacters) overLimit('maxCharacters', this.#limits)
   }
+}
+
+/** How many values a node's tree holds. */
+function sizeOf(node: TemplateNode): number {
+  const known = sizes.get(node)
+  if (known !== undefined) return known
+  let size = 0
+  const waiting: unknown[] = [node]
+  while (waiting.length > 0) {
+    const next = waiting.pop()
+    size++
+    if (typeof next !== 'object' || next === null) continue
+    if (next instanceof Map) for (const entry of next) for (const part of entry) waiting.push(part)
+    else for (const child of Object.values(next)) waiting.push(child)
+  }
+  sizes.set(node, size)
+  return size
 }
 
 function textOf(value: TemplateValue | undefined): string {

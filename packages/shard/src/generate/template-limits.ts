@@ -5,6 +5,11 @@ import type { TemplateValue } from './jinja.ts'
 export interface TemplateLimits {
   /** Longest template, in characters. Default 131,072. */
   maxTemplateCharacters: number
+  /**
+   * Longest run of white space in the template. Default 256: the template library's parser takes the square of
+   * this time.
+   */
+  maxTemplateSpaces: number
   /** Nodes evaluated in one rendering. Default 500,000. */
   maxSteps: number
   /** Nodes evaluated inside each other. Default 400. */
@@ -23,6 +28,7 @@ export interface TemplateLimits {
 /** Limits with room for every template in use: the longest are 20,000 characters, and render in milliseconds. */
 export const defaultTemplateLimits: Readonly<TemplateLimits> = {
   maxTemplateCharacters: 131_072,
+  maxTemplateSpaces: 256,
   maxSteps: 500_000,
   maxDepth: 400,
   maxCharacters: 2_097_152,
