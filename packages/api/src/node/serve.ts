@@ -66,6 +66,10 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
   })
   // Without a Host the listener refuses in JSON; Node.js itself would in nothing.
   const server = createServer({ requireHostHeader: false }, (incoming, outgoing) => {
+    // A kept connection would hold `close` up until the client lets go of it.
+    outgoing.once('close', () => {
+      if (!server.listening) server.closeIdleConnections()
+    })
     listener(incoming, outgoing).catch(() => outgoing.destroy())
   })
   server.maxConnections = maxConnections
