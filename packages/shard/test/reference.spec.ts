@@ -10,12 +10,12 @@ async function fixtureOf(model: ToyModelInit, init: ReferenceBackendInit = {}) {
   return { backend: createReferenceBackend(init), model: source, shape }
 }
 
-const small = { hiddenSize: 32, headSize: 8, feedForwardSize: 64 }
+const small = { hiddenSize: 32, headCount: 2, headSize: 16, feedForwardSize: 64 }
 
 describe('Q8_0 weights, f32 cache', () => {
-  blockBackendSuite(test, { create: () => fixtureOf({ ...small, type: 'Q8_0' }) })
+  blockBackendSuite(test, { create: () => fixtureOf({ ...small, kvHeadCount: 1, type: 'Q8_0' }) })
 })
 
 describe('F32 weights, f16 cache', () => {
-  blockBackendSuite(test, { create: () => fixtureOf({ ...small, kvHeadCount: 4 }, { kvFormat: 'f16' }) })
+  blockBackendSuite(test, { create: () => fixtureOf({ ...small, kvHeadCount: 2, blockCount: 2 }, { kvFormat: 'f16' }) })
 })

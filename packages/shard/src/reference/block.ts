@@ -1,5 +1,5 @@
 import type { LlamaConfig } from '../gguf/llama-config.ts'
-import type { KvCache } from './kv-cache.ts'
+import { createGrowingScratch, type GrowingScratch, type KvCache } from './kv-cache.ts'
 import { exp, sinCos } from './math.ts'
 import { dot, multiply, type Matrix } from './matrix.ts'
 
@@ -30,9 +30,8 @@ export interface BlockWeights {
   readonly down: Matrix
 }
 
-/** Memory for the values between: enough for `rows` rows over `positions` positions. */
+/** Memory for the values between, of {@link chunkRows} rows. */
 export interface Scratch {
-  readonly rows: number
   readonly norm: Float32Array
   readonly query: Float32Array
   readonly key: Float32Array
@@ -42,9 +41,8 @@ export interface Scratch {
   readonly up: Float32Array
   readonly back: Float32Array
   readonly weights: Float32Array
-  readonly cached: Float32Array
-  readonly sums: Float64Array
-  readonly scores: { memory: Float64Array }
+  readonly keys: GrowingScratch
+  readonly values: GrowingScratch
 }
 
 /** Rows a block takes at once: enough to use each row of weights well. */
@@ -56,7 +54,6 @@ export function createScratch(config: LlamaConfig): Scratch {
   const queries = config.headCount * config.headSize
   const keys = config.kvHeadCount * config.headSize
   return {
-    rows,
     norm: new Float32Array(rows * config.hiddenSize),
     query: new Float32Array(rows * queries),
     key: new Float32Array(rows * keys),
@@ -66,9 +63,8 @@ export function createScratch(config: LlamaConfig): Scratch {
     up: new Float32Array(rows * config.feedForwardSize),
     back: new Float32Array(rows * config.hiddenSize),
     weights: new Float32Array(4 * Math.max(config.hiddenSize, queries, config.feedForwardSize)),
-    cached: new Float32Array(keys),
-    sums: new Float64Array(queries),
-    scores: { memory: new Float64Array(0) }
+    keys: createGrowingScratch(),
+    values: createGrowingScratch()
   }
 }
 
@@ -98,7 +94,7 @@ export function runBlock(
     rope(s.key, i * weights.key.rows, weights.key.rows, headSize, past + i, frequencies)
   }
   cache.write(layer, past, count, s.key, s.value)
-  for (let i = 0; i < count; i++) attention(config, cache, layer, past + i, i, s)
+  attention(config, cache, layer, past, count, s)
   multiply(weights.attentionOutput, s.attention, count, s.back, s.weights)
   for (let i = 0; i < x.length; i++) x[i] = (x[i] as number) + (s.back[i] as number)
 
@@ -153,57 +149,54 @@ export function rope(
 }
 
 /**
- * softmax(q Kᵀ / √headSize) V over positions `[0, position]`, for row `row` of the scratch. Query heads share
- * key and value heads in groups (Ainslie et al. 2023). The result goes to the same row of `s.attention`.
+ * softmax(q Kᵀ / √headSize) V for the rows at positions `[past, past + count)`: each sees the positions up to
+ * its own. Query heads share key and value heads in groups (Ainslie et al. 2023). From `s.query` to
+ * `s.attention`, both `[count, headCount * headSize]`.
  */
 function attention(
   config: LlamaConfig,
   cache: KvCache,
   layer: number,
-  position: number,
-  row: number,
+  past: number,
+  count: number,
   s: Scratch
 ): void {
   const { headCount, kvHeadCount, headSize } = config
-  const group = headCount / kvHeadCount
+  const width = kvHeadCount * headSize
   const scale = 1 / Math.sqrt(headSize)
-  const length = position + 1
-  const queries = row * headCount * headSize
-  if (s.scores.memory.length < headCount * length)
-    s.scores.memory = new Float64Array(headCount * (length + 255))
-  const scores = s.scores.memory
-
-  for (let t = 0; t < length; t++) {
-    cache.readKey(layer, t, s.cached)
-    for (let h = 0; h < headCount; h++) {
-      const shared = Math.floor(h / group) * headSize
-      scores[h * length + t] = dot(s.query, queries + h * headSize, s.cached, shared, headSize) * scale
+  const keys = cache.keys(layer, past + count, s.keys)
+  const values = cache.values(layer, past + count, s.values)
+  const weights = new Float64Array(past + count)
+  const sums = new Float64Array(headSize)
+  for (let row = 0; row < count; row++) {
+    const length = past + row + 1
+    for (let head = 0; head < headCount; head++) {
+      const query = (row * headCount + head) * headSize
+      const shared = Math.floor((head * kvHeadCount) / headCount) * headSize
+      for (let t = 0; t < length; t++)
+        weights[t] = dot(s.query, query, keys, t * width + shared, headSize) * scale
+      softmax(weights, length)
+      sums.fill(0)
+      for (let t = 0; t < length; t++) {
+        const weight = weights[t] as number
+        const value = t * width + shared
+        for (let i = 0; i < headSize; i++)
+          sums[i] = (sums[i] as number) + weight * (values[value + i] as number)
+      }
+      s.attention.set(sums, query)
     }
   }
-  for (let h = 0; h < headCount; h++) softmax(scores, h * length, length)
-  s.sums.fill(0)
-  for (let t = 0; t < length; t++) {
-    cache.readValue(layer, t, s.cached)
-    for (let h = 0; h < headCount; h++) {
-      const weight = scores[h * length + t] as number
-      const shared = Math.floor(h / group) * headSize
-      for (let i = 0; i < headSize; i++)
-        s.sums[h * headSize + i] =
-          (s.sums[h * headSize + i] as number) + weight * (s.cached[shared + i] as number)
-    }
-  }
-  s.attention.set(s.sums, queries)
 }
 
-/** e^x over its sum; the largest is taken off first, so that nothing overflows. */
-function softmax(x: Float64Array, at: number, length: number): void {
+/** e^x over its sum, for the first `length` elements; the largest is taken off first, so that nothing overflows. */
+function softmax(x: Float64Array, length: number): void {
   let largest = -Infinity
-  for (let t = at; t < at + length; t++) largest = Math.max(largest, x[t] as number)
+  for (let t = 0; t < length; t++) largest = Math.max(largest, x[t] as number)
   let sum = 0
-  for (let t = at; t < at + length; t++) {
+  for (let t = 0; t < length; t++) {
     const e = exp((x[t] as number) - largest)
     x[t] = e
     sum += e
   }
-  for (let t = at; t < at + length; t++) x[t] = (x[t] as number) / sum
+  for (let t = 0; t < length; t++) x[t] = (x[t] as number) / sum
 }

@@ -7,15 +7,31 @@ export interface KvCache {
   readonly maxTokens: number
   /** Stores `count` rows of keys and values, `[count, width]`, from position `from` on. */
   write(layer: number, from: number, count: number, keys: Float32Array, values: Float32Array): void
-  /** Copies the key row of a position to `out`, `[width]`. */
-  readKey(layer: number, position: number, out: Float32Array): void
-  readValue(layer: number, position: number, out: Float32Array): void
+  /** The key rows of positions `[0, length)`, `[length, width]`: the memory itself, or copied to `scratch`. */
+  keys(layer: number, length: number, scratch: GrowingScratch): Float32Array
+  values(layer: number, length: number, scratch: GrowingScratch): Float32Array
   /** Rows `[from, to)` as bytes: for each layer its keys, then its values. */
   export(from: number, to: number): Uint8Array
   /** True when all elements of such bytes are finite. */
   isFinite(data: Uint8Array): boolean
   /** Stores bytes made by `export`. */
   import(from: number, to: number, data: Uint8Array): void
+}
+
+/** Memory that grows with what is asked of it, and is used again. */
+export interface GrowingScratch {
+  take(size: number): Float32Array
+}
+
+/** Makes a {@link GrowingScratch}. */
+export function createGrowingScratch(): GrowingScratch {
+  let memory = new Float32Array(0)
+  return {
+    take(size) {
+      if (memory.length < size) memory = new Float32Array(Math.ceil(size * 1.25))
+      return memory
+    }
+  }
 }
 
 /** Element types a cache can have. */
@@ -37,13 +53,12 @@ export function createKvCache(format: KvFormat, layers: number, width: number, m
     if (memory instanceof Float32Array) memory.set(from.subarray(0, length), at)
     else for (let i = 0; i < length; i++) memory[at + i] = numberToHalf(from[i] as number)
   }
-  const load = (at: number, out: Float32Array): void => {
-    if (memory instanceof Float32Array) {
-      for (let i = 0; i < width; i++) out[i] = memory[at + i] as number
-    } else {
-      const halves = halfTable()
-      for (let i = 0; i < width; i++) out[i] = halves[memory[at + i] as number] as number
-    }
+  const load = (at: number, size: number, scratch: GrowingScratch): Float32Array => {
+    if (memory instanceof Float32Array) return memory.subarray(at, at + size)
+    const out = scratch.take(size)
+    const halves = halfTable()
+    for (let i = 0; i < size; i++) out[i] = halves[memory[at + i] as number] as number
+    return out
   }
   return {
     length: 0,
@@ -52,8 +67,8 @@ export function createKvCache(format: KvFormat, layers: number, width: number, m
       store(2 * layer * stride + from * width, keys, count * width)
       store((2 * layer + 1) * stride + from * width, values, count * width)
     },
-    readKey: (layer, position, out) => load(2 * layer * stride + position * width, out),
-    readValue: (layer, position, out) => load((2 * layer + 1) * stride + position * width, out),
+    keys: (layer, length, scratch) => load(2 * layer * stride, length * width, scratch),
+    values: (layer, length, scratch) => load((2 * layer + 1) * stride, length * width, scratch),
     export(from, to) {
       const part = (to - from) * width * elementBytes
       const out = new Uint8Array(2 * layers * part)

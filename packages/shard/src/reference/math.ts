@@ -21,14 +21,21 @@ const powersOfTwo: Float64Array = (() => {
   return powers
 })()
 
+/** 1 / n! for n = 0 … 18. */
+const inverseFactorials: Float64Array = (() => {
+  const inverses = new Float64Array(19).fill(1)
+  for (let n = 1; n < 19; n++) inverses[n] = (inverses[n - 1] as number) / n
+  return inverses
+})()
+
 /** e^x: x = k ln 2 + r with |r| ≤ ln 2 / 2, then the series of e^r. */
 export function exp(x: number): number {
   if (x > 709.78) return Infinity
   if (x < -745.13) return 0
   const k = Math.round(x * Math.LOG2E)
   const r = x - k * ln2High - k * ln2Low
-  let sum = 1
-  for (let n = 13; n > 0; n--) sum = 1 + (r / n) * sum
+  let sum = 0
+  for (let n = 12; n >= 0; n--) sum = sum * r + (inverseFactorials[n] as number)
   // 2^1024 is no number of its own: the last factor of two comes apart.
   return k > 1023
     ? sum * 2 * (powersOfTwo[k - 1 - lowest] as number)
@@ -37,7 +44,8 @@ export function exp(x: number): number {
 
 /** The natural logarithm of x > 0: x = 2^k m with m near 1, then ln m = 2 artanh((m - 1) / (m + 1)). */
 export function ln(x: number): number {
-  let [k, m] = [0, x]
+  let k = 0
+  let m = x
   for (; m > Math.SQRT2; k++) m /= 2
   for (; m < Math.SQRT1_2; k--) m *= 2
   const s = (m - 1) / (m + 1)
@@ -51,10 +59,11 @@ export function sinCos(angle: number, out: Float64Array, at: number): void {
   const quarter = Math.round(angle / (Math.PI / 2))
   const r = angle - quarter * halfPiHigh - quarter * halfPiLow
   const r2 = r * r
-  let [sin, cos] = [1, 1]
-  for (let n = 16; n > 0; n -= 2) {
-    sin = 1 - (r2 / (n * (n + 1))) * sin
-    cos = 1 - (r2 / (n * (n - 1))) * cos
+  let sin = 0
+  let cos = 0
+  for (let n = 16; n >= 0; n -= 2) {
+    sin = (inverseFactorials[n + 1] as number) - r2 * sin
+    cos = (inverseFactorials[n] as number) - r2 * cos
   }
   sin *= r
   const turn = ((quarter % 4) + 4) % 4
