@@ -43,7 +43,7 @@ export async function greedy(
     }
     return hidden.slice(-head.shape.hiddenSize)
   }
-  let row = new Float32Array(0)
+  let row: Float32Array = new Float32Array(0)
   for (let past = 0; past < prompt.length; past += stepRows)
     row = await forward(prompt.slice(past, past + stepRows), past, kernelOf(prompt.length))
   const first = await head.logits(row)

@@ -1,7 +1,6 @@
 import type { BlockRunner, BlockStep, KvHandle, KvRows, StepFailure } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
-import { shapeOf } from './head-runner.ts'
 import type { KvFormat, WireStep } from './messages.ts'
 import type { GgmlProcess } from './process.ts'
 
@@ -22,7 +21,7 @@ export function createBlockRunner(
   }
 
   return {
-    shape: shapeOf(config),
+    shape: config,
     from,
     to,
     weightBytes,
@@ -32,14 +31,12 @@ export function createBlockRunner(
       check()
       if (!Number.isSafeInteger(maxTokens) || maxTokens < 1)
         throw shardError('ERR_BACKEND_INVALID_STEP', `Cannot open a session of ${maxTokens} tokens`)
-      const signal = options?.signal
-      const opening = process.call('open', { runner, maxTokens })
-      if (signal === undefined) return (await opening).session as KvHandle
-      // A session whose opener is gone by then is closed again.
-      const { session } = await opening
-      if (!signal.aborted) return session as KvHandle
+      options?.signal?.throwIfAborted()
+      // Not cancelled on the way: a session nobody knows of would stay open.
+      const { session } = await process.call('open', { runner, maxTokens })
+      if (options?.signal?.aborted !== true) return session as KvHandle
       await process.call('close', { runner, session })
-      throw signal.reason
+      throw options.signal.reason
     },
 
     async forward(steps, options) {

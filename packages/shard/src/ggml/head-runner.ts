@@ -1,25 +1,9 @@
-import type { HeadRunner, ModelShape } from '@kwaai/interface'
+import type { HeadRunner } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { maxGraphRows } from './constants.ts'
 import type { GgmlProcess } from './process.ts'
 import { badRow } from './rows.ts'
-
-/** A model's shape, without what is llama's own. */
-export function shapeOf(config: LlamaConfig): ModelShape {
-  const { architecture, blockCount, hiddenSize, headCount, kvHeadCount, headSize } = config
-  const { vocabularySize, contextLength } = config
-  return {
-    architecture,
-    blockCount,
-    hiddenSize,
-    headCount,
-    kvHeadCount,
-    headSize,
-    vocabularySize,
-    contextLength
-  }
-}
 
 /** The two ends of a model in the child process. */
 export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
@@ -29,7 +13,7 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
     if (closed !== undefined) throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the head: it was unloaded')
   }
   return {
-    shape: shapeOf(config),
+    shape: config,
 
     async embed(ids, options) {
       check()

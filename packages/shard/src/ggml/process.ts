@@ -62,12 +62,20 @@ export function startGgmlProcess(maxPending: number): GgmlProcess {
       details: { why, stderr: errorText.trim() }
     })
   const ended = new Promise<void>((resolve) => {
-    // `close` comes after `exit`, when the last of stderr has been read.
-    child.once('close', (code, signal) => {
+    // Not `close`: it does not come when the channel went first.
+    let status = ''
+    let open = 2
+    const over = (): void => {
+      if (--open > 0) return
       const text = errorText.trim().split('\n').at(-1) ?? ''
-      finish(crashed([signal ?? `exit status ${code}`, ...(text === '' ? [] : [text])].join(', ')))
+      finish(crashed(text === '' ? status : `${status}, ${text}`))
       resolve()
+    }
+    child.once('exit', (code, signal) => {
+      status = signal ?? `exit status ${code}`
+      over()
     })
+    child.stderr?.once('close', over)
     child.once('error', (error) => {
       finish(crashed(error.message, error))
       if (child.pid === undefined) resolve()
