@@ -33,3 +33,6 @@ export const BOOTSTRAP_BACK_OFF_MS: { readonly first: number; readonly longest: 
   first: 500,
   longest: 60_000
 }
+
+/** Entries libp2p may keep, nearly all of them what is known of one peer each. */
+export const MAX_DATASTORE_ENTRIES = 10_000

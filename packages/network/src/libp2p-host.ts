@@ -8,7 +8,13 @@ import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
-import { KAD_PROTOCOL, MAX_STREAMS_PER_CONNECTION, MAX_STREAM_WINDOW_BYTES } from './constants.ts'
+import { createBoundedDatastore } from './bounded-datastore.ts'
+import {
+  KAD_PROTOCOL,
+  MAX_DATASTORE_ENTRIES,
+  MAX_STREAMS_PER_CONNECTION,
+  MAX_STREAM_WINDOW_BYTES
+} from './constants.ts'
 
 export { peerIdFromString } from '@libp2p/peer-id'
 export { multiaddr } from '@multiformats/multiaddr'
@@ -23,28 +29,11 @@ export interface HostInit {
   dialTimeoutMs: number
 }
 
-type KadDatastore = KadDHTComponents['datastore']
-
-/** Holds nothing: the Kademlia finds addresses, and neither values nor provider records are kept for anybody. */
-const nowhere: KadDatastore = {
-  has: () => false,
-  get: (key) => {
-    throw Object.assign(new Error(`Not found: ${key.toString()}`), { name: 'NotFoundError' })
-  },
-  put: (key) => key,
-  delete: () => undefined,
-  async *getMany() {},
-  async *putMany() {},
-  async *deleteMany() {},
-  async *query() {},
-  async *queryKeys() {},
-  batch: () => ({ put: () => undefined, delete: () => undefined, commit: () => undefined })
-}
-
 /** Makes a libp2p host, lets `prepare` have it, and starts it. */
 export async function startHost(init: HostInit, prepare: (host: Libp2p) => Promise<void>): Promise<Libp2p> {
   const host = await createLibp2p({
     privateKey: await generateKeyPairFromSeed('Ed25519', init.privateKey),
+    datastore: createBoundedDatastore(MAX_DATASTORE_ENTRIES),
     addresses: { listen: [...init.listen], appendAnnounce: [...init.announce] },
     transports: [tcp()],
     // TLS is about twice as fast as Noise between two Node.js processes; Noise is there for everybody else.
@@ -107,6 +96,7 @@ function kadComponents(components: KadDHTComponents): KadDHTComponents {
     events,
     logger,
     ping: pinger,
-    datastore: nowhere
+    // The Kademlia finds addresses: neither values nor provider records are kept for anybody.
+    datastore: createBoundedDatastore(0)
   }
 }
