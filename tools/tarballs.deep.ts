@@ -109,7 +109,12 @@ describe.each(named)('%s alone in an empty folder', (name, room) => {
   })
 
   // A Node.js-only door may want a peer that the user has to choose; the composition root brings them all.
-  const doors = name === '@kwaai/node' ? rooms.flatMap(specifiers) : browserDoors(room)
+  const doors =
+    name === '@kwaai/node'
+      ? rooms
+          .filter((other) => other === room || other.manifest.name in (room.manifest.dependencies ?? {}))
+          .flatMap(specifiers)
+      : browserDoors(room)
   const imports = `for (const door of ${JSON.stringify(doors)}) if (Object.keys(await import(door)).length === 0) throw door`
   const requires = `for (const door of ${JSON.stringify(doors)}) require(door)`
 
@@ -162,7 +167,7 @@ describe('what an install brings', () => {
 
 test('npx kwaai --version, from the tarball', async () => {
   const folder = join(work, 'consumers', '-kwaai-node')
-  const output = await runToSuccess('npx', ['--no', 'kwaai', '--version'], { cwd: folder })
+  const output = await runToSuccess('npx', ['--no', '--', 'kwaai', '--version'], { cwd: folder })
   expect(output.trim()).toBe(rooms.find(({ folder: room }) => room === 'node')?.manifest.version)
 })
 
