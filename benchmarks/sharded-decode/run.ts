@@ -151,7 +151,9 @@ function rowsOf(context: number, measured: ReadonlyMap<string, Measured>, distur
 }
 
 function report(rows: readonly Row[]): void {
-  console.table(rows.map(({ name, ours, theirs, ratio, atLeast }) => ({ name, ours, theirs, ratio, atLeast })))
+  console.table(
+    rows.map(({ name, ours, theirs, ratio, atLeast }) => ({ name, ours, theirs, ratio, atLeast }))
+  )
   console.log(
     JSON.stringify({
       question: 'What does it cost to hold a model in three processes instead of one?',

@@ -45,7 +45,9 @@ describe('ensureModel', () => {
     const onProgress = ({ receivedBytes }: { receivedBytes: number }): void => {
       if (receivedBytes === 100_000) half()
     }
-    await expect(ensureModel({ ...init, onProgress })).rejects.toMatchObject({ code: 'ERR_NODE_MODEL_NO_SOURCE' })
+    await expect(ensureModel({ ...init, onProgress })).rejects.toMatchObject({
+      code: 'ERR_NODE_MODEL_NO_SOURCE'
+    })
     const kept = (await readFile(join(folder, 'toy.gguf.part'))).length
     expect(kept).toBe(100_000)
     const model = await ensureModel(init)

@@ -1,0 +1,158 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { afterEach, describe, expect, test } from 'vitest'
+import { KwaaiError } from '@kwaai/interface'
+import { startCluster, type Cluster } from './cluster.ts'
+import { startCli } from './run-cli.ts'
+
+const path = process.env['KWAAI_MODEL_PATH'] as string
+const timeout = 120_000
+
+/** Living processes below a process, with their command lines. */
+function descendants(pid: number): { pid: number; command: string }[] {
+  const parents = new Map<number, number[]>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, 'utf8')
+        .replace(/^.*\) /, '')
+        .split(' ')
+      // A zombie has ended; only its parent has not looked yet.
+      if (fields[0] === 'Z') continue
+      const parent = Number(fields[1])
+      parents.set(parent, [...(parents.get(parent) ?? []), Number(name)])
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const below = (at: number): number[] => (parents.get(at) ?? []).flatMap((child) => [child, ...below(child)])
+  return below(pid).map((child) => ({ pid: child, command: commandOf(child) }))
+}
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
+
+/** Waits, within a bound, until none of the processes lives under its old command line. */
+async function gone(processes: readonly { pid: number; command: string }[]): Promise<string[]> {
+  const living = (): string[] =>
+    processes
+      .filter(({ pid, command }) => commandOf(pid) === command && command !== '')
+      .map(({ command }) => command)
+  const end = performance.now() + 15_000
+  while (living().length > 0 && performance.now() < end) await new Promise((resolve) => setImmediate(resolve))
+  return living()
+}
+
+describe.runIf(process.platform === 'linux')('the demonstration', () => {
+  test(
+    'answers, prints its result as the last line, and leaves no process',
+    async () => {
+      const run = startCli(['demo', '--json', '--max-tokens', '12', '--api-port', '0'])
+      await run.seen(/node-3/)
+      const processes = descendants(run.child.pid as number)
+      // Three servers and the libraries' processes of all four.
+      expect(processes.filter(({ command }) => command.includes(' up --json ')).length).toBe(3)
+      const { status, stdout, stderr } = await run.ended
+      expect(status, stderr).toBe(0)
+      expect(JSON.parse(stdout.trim().split('\n').at(-1) as string)).toEqual({
+        nodes: 3,
+        spans: [
+          [0, 10],
+          [10, 20],
+          [20, 30]
+        ],
+        model: 'smollm2-135m-instruct',
+        ttftMs: expect.any(Number),
+        tokensPerSecond: expect.any(Number),
+        text: expect.stringMatching(/\w+ \w+/),
+        finishReason: 'length'
+      })
+      expect(await gone(processes)).toEqual([])
+    },
+    timeout
+  )
+
+  test.each(['SIGKILL', 'SIGHUP', 'SIGTERM'] as const)(
+    'leaves no process behind after %s',
+    async (signal) => {
+      const run = startCli(['demo', '--serve', '--api-port', '0', '--max-tokens', '4'])
+      await run.seen(/node-3/)
+      const processes = descendants(run.child.pid as number)
+      run.child.kill(signal)
+      await run.ended
+      expect(processes.length).toBeGreaterThanOrEqual(6)
+      expect(await gone(processes)).toEqual([])
+    },
+    timeout
+  )
+})
+
+describe('a server that dies', () => {
+  let cluster: Cluster | undefined
+  afterEach(async () => {
+    await cluster?.[Symbol.asyncDispose]()
+    cluster = undefined
+  }, timeout)
+
+  async function text(cluster: Cluster, onText: () => void = () => undefined): Promise<string> {
+    let all = ''
+    const messages = [{ role: 'user' as const, content: 'Count from one to fifty in words.' }]
+    for await (const event of cluster.client.model.chat({ messages, temperature: 0, maxTokens: 60 })) {
+      if (event.type === 'text') {
+        all += event.text
+        onText()
+      }
+    }
+    return all
+  }
+
+  async function failure(work: Promise<unknown>): Promise<{ error: KwaaiError; ms: number }> {
+    const started = performance.now()
+    const error: unknown = await work.then(
+      () => new Error('it did not fail'),
+      (reason: unknown) => reason
+    )
+    expect(KwaaiError.is(error), String(error)).toBe(true)
+    return { error: error as KwaaiError, ms: performance.now() - started }
+  }
+
+  test(
+    'before the request or in the middle of it: a typed error, in time',
+    async () => {
+      cluster = await startCluster(path, ['0-10', '10-20', '20-30'], { api: true })
+      const { client, servers } = cluster
+      let killed = false
+      const middle = await failure(
+        text(cluster, () => {
+          if (!killed) servers[1]?.child.kill('SIGKILL')
+          killed = true
+        })
+      )
+      expect(killed).toBe(true)
+      expect(middle.error.code).toBe('ERR_SHARD_HOP_FAILED')
+      expect(middle.error.message).toContain('blocks 10 to 19')
+      expect(middle.ms).toBeLessThan(30_000)
+
+      const before = await failure(text(cluster))
+      expect(before.error.code).toBe('ERR_MODEL_UNAVAILABLE')
+      expect(before.error.message).toContain('blocks 10 to 19')
+      expect(before.ms).toBeLessThan(15_000)
+
+      const response = await fetch(`${client.apiUrl}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          model: client.status().model.id,
+          messages: [{ role: 'user', content: 'Hello' }]
+        })
+      })
+      expect(response.status).toBe(503)
+      expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+    },
+    timeout
+  )
+})
