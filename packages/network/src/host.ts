@@ -39,7 +39,7 @@ async function loadLibp2p(): Promise<Libp2pModule> {
   } catch (error) {
     throw unsupported(
       'Cannot start the network: libp2p is not installed; install the peer dependencies of @kwaai/network: ' +
-        'libp2p, uint8arraylist, @multiformats/multiaddr, and of @libp2p/ crypto, identify, interface, kad-dht, ' +
+        'libp2p, @multiformats/multiaddr, and of @libp2p/ crypto, identify, interface, kad-dht, ' +
         'noise, peer-id, ping, tcp, tls and yamux',
       error
     )

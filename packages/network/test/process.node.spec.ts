@@ -12,10 +12,11 @@ import { afterEach, expect, test } from 'vitest'
 const children: ChildProcess[] = []
 const networks: Network[] = []
 const execArgv = ['--conditions=kwaai:source']
-const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))
+const peerFixture = fileURLToPath(new URL('./fixtures/peer.ts', import.meta.url))
+const bareFixture = fileURLToPath(new URL('./fixtures/without-libp2p.ts', import.meta.url))
 
 async function startPeer(seed: number): Promise<{ child: ChildProcess; peerId: string; address: string }> {
-  const child = fork(fixture('peer.ts'), [String(seed)], { execArgv })
+  const child = fork(peerFixture, [String(seed)], { execArgv })
   children.push(child)
   const [message] = (await once(child, 'message')) as [{ peerId: string; address: string }]
   return { child, ...message }
@@ -181,7 +182,7 @@ test('a flood of a paused stream is bounded: the peer waits', async () => {
 })
 
 test('without libp2p installed the error says what to install', async () => {
-  const { stdout } = await promisify(execFile)(process.execPath, [...execArgv, fixture('without-libp2p.ts')])
+  const { stdout } = await promisify(execFile)(process.execPath, [...execArgv, bareFixture])
   const error = JSON.parse(stdout) as { code: string; message: string; peerId: string }
   expect(error.code).toBe('ERR_NETWORK_UNSUPPORTED')
   expect(error.message).toMatch(/install the peer dependencies of @kwaai\/network/)
