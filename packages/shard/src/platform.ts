@@ -15,7 +15,12 @@ export async function fileSource(path: string): Promise<ByteSource & { close(): 
   const handle = await open(path, 'r').catch((error: unknown) => {
     throw unreachable(error)
   })
-  const { size } = await handle.stat()
+  const stats = await handle.stat()
+  if (!stats.isFile()) {
+    await handle.close()
+    throw unreachable(undefined)
+  }
+  const { size } = stats
   return {
     size,
     async read(offset, length, options = {}) {

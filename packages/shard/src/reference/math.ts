@@ -31,7 +31,7 @@ const inverseFactorials: Float64Array = (() => {
 /** e^x: x = k ln 2 + r with |r| ≤ ln 2 / 2, then the series of e^r. */
 export function exp(x: number): number {
   if (x > 709.78) return Infinity
-  if (x < -745.13) return 0
+  if (x < -744) return 0
   const k = Math.round(x * Math.LOG2E)
   const r = x - k * ln2High - k * ln2Low
   let sum = 0
