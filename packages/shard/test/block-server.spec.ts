@@ -1,7 +1,9 @@
+import { createIdentity } from '@kwaai/identity'
 import { KwaaiError } from '@kwaai/interface'
+import { createMemoryNetwork } from '@kwaai/interface/memory'
 import { createSeededRandom, macrotask } from '@kwaai/testing'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createBlockServer, measureRunner } from '../src/session/index.ts'
+import { createBlockServer, encodeFrame, measureRunner } from '../src/session/index.ts'
 import {
   alone,
   answerOf,
@@ -149,6 +151,21 @@ describe('a session', () => {
     expect(stage.runners[0]?.openSessions).toBe(0)
     expect(answerOf(await caller.next())).toBe('ERR_SHARD_SESSION_EXPIRED')
     expect(await caller.channel.receive()).toBeUndefined()
+  })
+
+  test('does not end while a step runs, however long that takes', async () => {
+    stage = await createStage([0, 6], { idleTimeoutMs: 1000 })
+    const caller = await open()
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    const answer = caller.step({ step: 1, past: 0, hidden: rowsOf(1, 1) })
+    await stage.clock.advance(5000)
+    free()
+    expect(answerOf(await answer)).toBeInstanceOf(Float32Array)
+    await stage.clock.advance(999)
+    expect(stage.servers[0]?.stats().sessions).toBe(1)
+    await stage.clock.advance(1)
+    expect(stage.servers[0]?.stats().sessions).toBe(0)
   })
 
   test('that never opens is cut', async () => {
@@ -344,6 +361,79 @@ describe('the server', () => {
     await caller.step({ step: 1, past: 0, hidden: rowsOf(4, 1) })
     expect(used).toEqual([{ account: 'peer-0', unit: 'token-blocks', amount: 12 }])
     await server.stop()
+  })
+
+  test('reports callers that break the protocol, and traces steps below the caller’s span', async () => {
+    stage = await createStage([0, 6])
+    const { did, peerId } = createIdentity({ seed: new Uint8Array(32).fill(1) })
+    const accountable = createMemoryNetwork(stage.hub, { peerId })
+    await accountable.start()
+    const outcomes: unknown[] = []
+    const spans: unknown[] = []
+    const server = createBlockServer(
+      { modelHash, numericsClass, measure: false },
+      {
+        network: stage.other,
+        runner: createFakeRunner({ from: 0, to: 6, blockCount: 6 }),
+        clock: stage.clock,
+        random: createSeededRandom(1),
+        evidence: { record: (outcome) => outcomes.push(outcome) },
+        tracer: {
+          start: (name, options) => {
+            spans.push([name, options])
+            return { traceparent: '', end: (fields) => spans.push(fields) }
+          }
+        }
+      }
+    )
+    await server.start()
+    const caller = await rawCaller(accountable, stage.other, blocks)
+    await caller.step({ step: 1, past: 0, hidden: rowsOf(1, 1), traceparent: '00-ab-cd-01' })
+    expect(outcomes).toEqual([])
+    await caller.step({ step: 1, past: 0, hidden: rowsOf(1, 2) })
+    // A gap may be anybody's bad luck.
+    await caller.step({ step: 9, past: 0, hidden: rowsOf(1, 2) })
+    expect(outcomes).toEqual([{ subject: did, context: 'shard/session', kind: 'violation' }])
+    expect(spans).toEqual([['shard.step', { parent: '00-ab-cd-01' }], { step: 1, rows: 1, outcome: 'done' }])
+    await server.stop()
+    await accountable.stop()
+  })
+
+  test('is not harmed by mutated frames, and other sessions are not either', async () => {
+    stage = await createStage([0, 6], { maxSessionsPerPeer: 4 })
+    const random = createSeededRandom('mutations')
+    const good = await rawCaller(stage.other, stage.hosts[0]!, {
+      ...blocks,
+      session: keyOf(1),
+      maxTokens: 200
+    })
+    const steps = Array.from({ length: 100 }, (_, index) => ({ past: index, hidden: rowsOf(1, index) }))
+    const expected = await alone(
+      6,
+      steps.map((step) => ({ ...step, kernel: 'vec' as const }))
+    )
+    for (const [index, step] of steps.entries()) {
+      const bad = await open({ session: keyOf(2) })
+      for (let round = 0; round < 5; round++) {
+        const [front, rows] = encodeFrame(
+          stepBody(keyOf(2), { ...blocks, step: 1 + round, past: round, hidden: rowsOf(1, round) }),
+          new Uint8Array(rowsOf(1, round).buffer)
+        ) as [Uint8Array, Uint8Array]
+        const bytes = new Uint8Array([...front, ...rows])
+        for (let flips = 0; flips < 3; flips++) {
+          bytes[Math.floor(bytes.length * random.next())] = Math.floor(256 * random.next())
+        }
+        await bad.channel
+          .send(bytes.subarray(0, Math.ceil(bytes.length * Math.min(1, 2 * random.next()))))
+          .catch(() => undefined)
+      }
+      expect(answerOf(await good.step({ session: keyOf(1), step: index + 1, ...step }))).toEqual(
+        expected[index]
+      )
+      bad.channel.abort()
+      await macrotask()
+    }
+    expect(stage.servers[0]?.stats()).toMatchObject({ sessions: 1, queuedSteps: 0 })
   })
 
   test('starts and stops twice, and leaves nothing behind', async () => {

@@ -17,5 +17,7 @@ describe('Q8_0 weights, f32 cache', () => {
 })
 
 describe('F32 weights, f16 cache', () => {
-  blockBackendSuite(test, { create: () => fixtureOf({ ...small, kvHeadCount: 2, blockCount: 2 }, { kvFormat: 'f16' }) })
+  blockBackendSuite(test, {
+    create: () => fixtureOf({ ...small, kvHeadCount: 2, blockCount: 2 }, { kvFormat: 'f16' })
+  })
 })

@@ -251,6 +251,7 @@ export interface RawStep {
   wanted?: string
   residual?: string
   deadlineMs?: number
+  traceparent?: string
 }
 
 export async function rawCaller(
