@@ -1,3 +1,5 @@
+import type { Room } from './repository.ts'
+
 /** Who may import whom: the one rule of the house. `tools/layers.spec.ts` holds every import to it. */
 export const layers: Record<string, readonly string[]> = {
   '@kwaai/interface': [],
@@ -29,3 +31,13 @@ export const nodeOnly: readonly string[] = [
   'packages/shard/src/ggml/',
   'packages/api/src/node/'
 ]
+
+/** The doors of a room that a browser may come through, and the source each leads to. */
+export function browserDoors({ folder, manifest }: Room): { specifier: string; source: string }[] {
+  return Object.entries(manifest.exports ?? {})
+    .map(([door, target]) => ({
+      specifier: manifest.name + door.slice(1),
+      source: `packages/${folder}/${(target['kwaai:source'] ?? '').slice(2)}`
+    }))
+    .filter(({ source }) => !nodeOnly.some((only) => source.startsWith(only)))
+}

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, runToSuccess, tool } from './child.ts'
-import { nodeOnly } from './layers.ts'
+import { browserDoors } from './layers.ts'
 import { readRooms, root, type Room } from './repository.ts'
 
 const rooms = readRooms().filter(({ manifest }) => manifest.private !== true)
@@ -32,16 +32,6 @@ const tarballOf = (name: string): string => tarballs.get(name) ?? ''
 /** `@kwaai/identity/memory` for the door `./memory`. */
 const specifiers = ({ manifest }: Room): string[] =>
   Object.keys(manifest.exports ?? {}).map((door) => manifest.name + door.slice(1))
-
-/** Doors that a browser may come through. */
-function browserDoors({ folder, manifest }: Room): string[] {
-  return Object.entries(manifest.exports ?? {})
-    .filter(([, target]) => {
-      const source = `packages/${folder}/${(target['kwaai:source'] ?? '').slice(2)}`
-      return !nodeOnly.some((only) => source.startsWith(only))
-    })
-    .map(([door]) => manifest.name + door.slice(1))
-}
 
 /** An empty folder that wants one package, as a user would; siblings come from their tarballs as well. */
 function consumer(name: string): string {
@@ -114,7 +104,7 @@ describe.each(named)('%s alone in an empty folder', (name, room) => {
       ? rooms
           .filter((other) => other === room || other.manifest.name in (room.manifest.dependencies ?? {}))
           .flatMap(specifiers)
-      : browserDoors(room)
+      : browserDoors(room).map(({ specifier }) => specifier)
   const imports = `for (const door of ${JSON.stringify(doors)}) if (Object.keys(await import(door)).length === 0) throw door`
   const requires = `for (const door of ${JSON.stringify(doors)}) require(door)`
 
@@ -131,9 +121,9 @@ describe.each(named)('%s alone in an empty folder', (name, room) => {
     if (node !== undefined) await runToSuccess(node, ['--input-type=module', '-e', imports], { cwd: folder })
   })
 
-  test.each(browserDoors(room))('%s is bundled for a browser', async (door) => {
+  test.each(browserDoors(room))('$specifier is bundled for a browser', async ({ specifier }) => {
     const { outputFiles } = await build({
-      stdin: { contents: `export * from ${JSON.stringify(door)}`, resolveDir: folder },
+      stdin: { contents: `export * from ${JSON.stringify(specifier)}`, resolveDir: folder },
       bundle: true,
       platform: 'browser',
       format: 'esm',
