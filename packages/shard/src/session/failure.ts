@@ -31,12 +31,13 @@ export function errorOf(
   failure: Failure,
   facts: Readonly<Record<string, unknown>>
 ): KwaaiError<ShardErrorCode> {
+  const told = Object.entries(failure.details).map(([name, value]) => [printable(name), printable(value)])
   const details = {
-    ...failure.details,
+    ...Object.fromEntries(told),
     ...facts,
     ...(failure.retryAfterMs > 0 ? { retryAfterMs: failure.retryAfterMs } : {})
   }
-  if (isShardCode(failure.code)) return shardError(failure.code, failure.message, { details })
+  if (isShardCode(failure.code)) return shardError(failure.code, printable(failure.message), { details })
   return shardError('ERR_SHARD_HOP_FAILED', `Cannot run the step: the server says ${failure.code}`, {
     details: { ...details, remoteCode: failure.code }
   })
@@ -46,6 +47,11 @@ export function errorOf(
 export function retryAfterOf(error: unknown): number | undefined {
   const value = KwaaiError.is(error) ? error.details['retryAfterMs'] : undefined
   return typeof value === 'number' && value > 0 && value <= 0xffff_ffff ? Math.ceil(value) : undefined
+}
+
+/** Text of a peer without what could move a terminal's cursor. */
+function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '\ufffd')
 }
 
 function isShardCode(code: string): code is ShardErrorCode {

@@ -17,6 +17,7 @@ import { decodeFrame, encodeFrame, type FrameInit } from './messages.ts'
 import { bytesToRows, equalBytes, firstBadRow, rowsToBytes } from './rows.ts'
 import { checkOpen, checkStep } from './server-checks.ts'
 import type { BlockServerComponents, BlockServerSettings } from './server.ts'
+import { reportViolation } from './violations.ts'
 
 /** Milliseconds the last frame of a channel may take before the channel is cut. */
 const farewellMs = 5_000
@@ -38,8 +39,10 @@ export interface ServedSession {
   readonly peer: PeerId
   /** Ends the session, with the reason that is told to the caller. */
   readonly ended: AbortController
-  /** Milliseconds of the monotonic clock. */
+  /** When the caller was last heard, or last given a result, in milliseconds of the monotonic clock. */
   heardAt: number
+  /** True while steps wait or run: the session is not idle then. */
+  busy(): boolean
 }
 
 /** Answers one channel from its first frame to its end; never rejects. */
@@ -48,7 +51,7 @@ export async function serveChannel(
   ended: AbortController,
   state: ServerState
 ): Promise<void> {
-  const { clock, logger, runner } = state.components
+  const { clock, evidence, logger, runner } = state.components
   const { settings, sessions, admission, executor } = state
   let key: Uint8Array = new Uint8Array(0)
   let release: (() => void) | undefined
@@ -85,7 +88,18 @@ export async function serveChannel(
       }
       // From here to the next await nothing else runs: what was checked still holds when it is taken.
       const reservation = admission.reserve(channel.peer, body.value.maxTokens * runner.kvBytesPerToken)
-      const session: ServedSession = { key, peer: channel.peer, ended, heardAt: clock.monotonic() }
+      const ledger = createStepLedger({
+        maxTokens: body.value.maxTokens,
+        maxKeptSteps: settings.maxPendingSteps,
+        maxKeptBytes: settings.maxKeptBytes
+      })
+      const session: ServedSession = {
+        key,
+        peer: channel.peer,
+        ended,
+        heardAt: clock.monotonic(),
+        busy: () => ledger.pending > 0
+      }
       sessions.set(id, session)
       release = () => {
         sessions.delete(id)
@@ -93,11 +107,6 @@ export async function serveChannel(
       }
       handle = await openRunner(runner, body.value.maxTokens)
       ended.signal.throwIfAborted()
-      const ledger = createStepLedger({
-        maxTokens: body.value.maxTokens,
-        maxKeptSteps: settings.maxPendingSteps,
-        maxKeptBytes: settings.maxKeptBytes
-      })
       return { session, handle, ledger }
     } finally {
       timer.clear()
@@ -124,6 +133,7 @@ export async function serveChannel(
     if (KwaaiError.is(error) && error.code.startsWith('ERR_NETWORK_')) channel.abort()
     else {
       logger?.log('warn', 'shard.session.ended', { peer: channel.peer, error: codeOf(error) })
+      reportViolation(channel.peer, error, evidence)
       await farewell(channel, failureFrame(key, 0, error), state)
     }
   } finally {
@@ -142,7 +152,7 @@ async function runSession(
   state: ServerState,
   send: (body: FrameInit, payload?: Uint8Array) => Promise<void>
 ): Promise<void> {
-  const { clock, runner } = state.components
+  const { clock, evidence, runner, tracer } = state.components
   const { settings, executor } = state
   const { session, handle, ledger } = opened
   const { ended } = session
@@ -199,6 +209,7 @@ async function runSession(
     if (hidden.length !== request.rows * hiddenSize) {
       return fail(request.step, new Error('The runner gave a result of another size'))
     }
+    session.heardAt = clock.monotonic()
     const rows = wantedRows(hidden, request.wanted, hiddenSize)
     ledger.done(request.step, rows)
     state.onStep(request.rows, computeMs, session.peer)
@@ -230,6 +241,8 @@ async function runSession(
     const verdict = ledger.admit(request)
     if (verdict.type === 'repeat') return reply(step.step, verdict.length, verdict.result, 0, 0)
     if (verdict.type === 'wait') return
+    const parent = step.traceparent === '' ? {} : { parent: step.traceparent }
+    const span = tracer?.start('shard.step', parent)
     const arrivedAt = clock.monotonic()
     executor.submit({
       session: handle,
@@ -239,7 +252,10 @@ async function runSession(
       kernel: request.kernel,
       arrivedAt,
       deadlineAt: step.deadlineMs === 0 ? Infinity : arrivedAt + step.deadlineMs,
-      settle: (outcome) => settle(request, outcome)
+      settle: (outcome) => {
+        span?.end({ step: step.step, rows: step.rows, outcome: outcome.type })
+        settle(request, outcome)
+      }
     })
   }
 
@@ -259,6 +275,7 @@ async function runSession(
       await admit(body.value, payload)
     } catch (error) {
       ended.signal.throwIfAborted()
+      reportViolation(session.peer, error, evidence)
       await send(failureFrame(body.value.session, body.value.step, error))
     }
   }

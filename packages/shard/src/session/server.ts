@@ -3,12 +3,14 @@ import type {
   BlockRunner,
   Channel,
   Clock,
+  EvidenceSink,
   Logger,
   Meter,
   Network,
   PeerId,
   Random,
-  Startable
+  Startable,
+  Tracer
 } from '@kwaai/interface'
 import {
   defaultIdleTimeoutMs,
@@ -68,6 +70,10 @@ export interface BlockServerComponents {
   /** Asked whenever a session opens. Default: everybody may. */
   authorizer?: Authorizer
   logger?: Logger
+  /** Starts a span for every step, below the caller's. */
+  tracer?: Tracer
+  /** Told of callers that break the protocol, context `shard/session`. */
+  evidence?: EvidenceSink
   /** Told of every row computed, unit `token-blocks`: rows times blocks. */
   meter?: Meter
 }
@@ -156,7 +162,7 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
       const now = clock.monotonic()
       let wait = settings.idleTimeoutMs
       for (const session of sessions.values()) {
-        const left = session.heardAt + settings.idleTimeoutMs - now
+        const left = session.busy() ? Infinity : session.heardAt + settings.idleTimeoutMs - now
         if (left > 0) wait = Math.min(wait, left)
         else {
           session.ended.abort(
