@@ -9,6 +9,7 @@ import { createFakeModel, failAfter, say, type Script } from './support/fake-mod
 import { expectError, hello, parseEvents } from './support/requests.ts'
 import { chatCompletion, errorObject } from './support/schemas.ts'
 
+const globals = { Request: globalThis.Request, Response: globalThis.Response }
 const open: ApiServer[] = []
 afterEach(async () => {
   await Promise.all(open.splice(0).map((server) => server.close()))
@@ -66,9 +67,9 @@ test('serves over HTTP on this machine alone', async () => {
 })
 
 test('leaves the process’s Request and Response as they are', async () => {
-  const before = [globalThis.Request, globalThis.Response]
   await start()
-  expect([globalThis.Request, globalThis.Response]).toEqual(before)
+  expect(globalThis.Request).toBe(globals.Request)
+  expect(globalThis.Response).toBe(globals.Response)
 })
 
 test('a taken port is an error that says what to do', async () => {
