@@ -4,7 +4,7 @@ import type { Catalogue } from './catalogue.ts'
 import { chatFrames, completeChat, type GenerationReport } from './chat.ts'
 import { parseChatRequest } from './chat-request.ts'
 import { MAX_IGNORED_NAME_LENGTH, MAX_IGNORED_NAMES } from './constants.ts'
-import { logFailure, refusalOf, RequestRefused, retryHeaders, unavailable, type Refusal } from './refusals.ts'
+import { logFailure, refusalOf, RequestRefused, retryHeaders, type Refusal } from './refusals.ts'
 import { createEventStream } from './event-stream.ts'
 import { startGeneration } from './generation.ts'
 import { randomId } from './ids.ts'
@@ -35,11 +35,6 @@ export function createChatHandler(
     const body = await readJsonObject(request, init.maxBodyBytes)
     const parsed = parseChatRequest(body)
     const { model, description } = await init.catalogue.find(parsed.model, request.signal)
-    if (!description.ready)
-      throw new RequestRefused(
-        unavailable(`No chain can serve the model now; try again later`, init.retryAfterMs)
-      )
-
     request.signal.throwIfAborted()
     const startedAt = clock.monotonic()
     const report: GenerationReport = {}

@@ -62,10 +62,8 @@ export function refusalOf(error: unknown, defaultRetryAfterMs: number): Refusal 
       case 'ERR_MODEL_UNAVAILABLE': {
         const ms = details['retryAfterMs']
         const known = typeof ms === 'number' && Number.isFinite(ms) && ms >= 0
-        return unavailable(
-          'No chain can serve the model now; try again later',
-          known ? ms : defaultRetryAfterMs
-        )
+        // The model's own words say what is missing, such as which blocks nobody serves.
+        return unavailable(error.message.slice(0, 500), known ? ms : defaultRetryAfterMs)
       }
       case 'ERR_MODEL_CONTEXT_EXCEEDED':
         return {

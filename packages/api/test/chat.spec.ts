@@ -47,19 +47,10 @@ test('an unknown model is a 404', async () => {
   await expectError(await api.fetch(chat({ model: 'nope' })), 404, 'model_not_found', 'model')
 })
 
-test('a model that is not ready is a 503 that says when to come again', async () => {
-  const model = createFakeModel()
-  model.description = { ...model.description, ready: false }
-  const response = await createApi({}, { models: [model] }).fetch(chat())
-  expect(response.headers.get('retry-after')).toBe('2')
-  await expectError(response, 503, 'model_unavailable')
-  expect(model.requests).toEqual([])
-})
-
 const failures: [string, unknown, number, string, string | null, string][] = [
   [
     'nobody can serve',
-    new KwaaiError('ERR_MODEL_UNAVAILABLE', 'secret', { details: { retryAfterMs: 2500 } }),
+    new KwaaiError('ERR_MODEL_UNAVAILABLE', 'come later', { details: { retryAfterMs: 2500 } }),
     503,
     'model_unavailable',
     null,

@@ -112,7 +112,7 @@ export interface ModelDescription {
  * Errors that every implementation uses, so that a server can map them: `ERR_MODEL_UNAVAILABLE` (nobody can
  * serve now; `details.retryAfterMs`), `ERR_MODEL_CONTEXT_EXCEEDED` (`details.promptTokens`,
  * `details.contextLength`), `ERR_MODEL_UNSUPPORTED` (`details.param`), `ERR_MODEL_INVALID_REQUEST`
- * (`details.param`).
+ * (`details.param`). Their messages are written for whoever asked.
  */
 export interface LanguageModel {
   readonly specification: 'kwaai.language-model/1'
