@@ -56,11 +56,13 @@ export function localBlocks(
 }
 
 function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): BlockPipeline {
-  let failure: { error: unknown } | undefined
+  let count = 0
+  let failure: { at: number; error: unknown } | undefined
   let closing: Promise<void> | undefined
 
   const through = async (step: PipelineStep, options: CallOptions | undefined): Promise<Float32Array> => {
     const { past, kernel } = step
+    const at = count++
     // A step takes its place at every hop at once, so that steps keep their order however long a hop takes.
     const places = hops.map((hop) => {
       const before = hop.turn
@@ -72,8 +74,8 @@ function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): Bl
       let { hidden } = step
       for (const { runner, session, before, leave } of places) {
         await before
-        // After a failed step the caches miss its rows.
-        if (failure !== undefined) throw failure.error
+        // After a failed step the caches miss its rows; the steps before it go on.
+        if (failure !== undefined && failure.at < at) throw failure.error
         const results = runner.forward([{ session, past, hidden, kernel }], options)
         leave()
         const result = (await results)[0]
@@ -90,7 +92,7 @@ function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): Bl
       }
       return hidden
     } catch (error) {
-      failure ??= { error }
+      if (failure === undefined || failure.at > at) failure = { at, error }
       throw error
     } finally {
       for (const { leave } of places) leave()
@@ -107,7 +109,7 @@ function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): Bl
       return step.result === 'last' ? rows.slice(rows.length - width) : new Float32Array()
     },
     [Symbol.asyncDispose]: () => {
-      failure ??= { error: closed() }
+      failure = { at: -1, error: closed() }
       closing ??= Promise.all(hops.map(({ runner, session }) => runner.close(session))).then(() => undefined)
       return closing
     }

@@ -1,0 +1,136 @@
+/** Made-up blocks and head with arithmetic that can be followed by hand, and what tests ask of a model. */
+import type { CallOptions, GenerationEvent, HeadRunner, ModelShape, Usage } from '@kwaai/interface'
+import type { BlockPipeline, BlockPipelineSource, PipelineStep, Tokenizer } from '../src/generate/index.ts'
+
+/** Everything a model asked of its blocks. */
+export interface Trace {
+  opened: number[]
+  steps: (Omit<PipelineStep, 'hidden'> & { rows: number })[]
+  closed: number
+  /** Most steps under way at once. */
+  overlap: number
+}
+
+/** How the made-up blocks behave. */
+export interface ScriptOptions {
+  /** Called before a step is answered. */
+  before?: (step: PipelineStep, options: CallOptions | undefined) => Promise<void> | void
+  open?: () => Promise<void>
+  ready?: () => boolean
+}
+
+/** Hidden rows are one wide: the token's id. The blocks hand back the sum of all rows so far. */
+export function scriptedBlocks(options: ScriptOptions = {}): { blocks: BlockPipelineSource; trace: Trace } {
+  const trace: Trace = { opened: [], steps: [], closed: 0, overlap: 0 }
+  const blocks: BlockPipelineSource = {
+    ready: options.ready ?? (() => true),
+    async open({ maxTokens }) {
+      await options.open?.()
+      trace.opened.push(maxTokens)
+      let sum = 0
+      let rows = 0
+      let underWay = 0
+      let closed = false
+      const pipeline: BlockPipeline = {
+        chain: [{ peer: 'scripted', from: 0, to: 1, numericsClass: 'script' }],
+        async forward(step, call) {
+          if (closed) throw new Error('the pipeline is closed')
+          if (step.past !== rows) throw new Error(`past is ${step.past}, and ${rows} rows are there`)
+          trace.steps.push({
+            past: step.past,
+            kernel: step.kernel,
+            result: step.result,
+            rows: step.hidden.length
+          })
+          rows += step.hidden.length
+          if (rows > maxTokens) throw new Error('more rows than announced')
+          for (const value of step.hidden) sum += value
+          const result = Float32Array.of(sum)
+          trace.overlap = Math.max(trace.overlap, ++underWay)
+          try {
+            await options.before?.(step, call)
+          } finally {
+            underWay--
+          }
+          return step.result === 'none' ? new Float32Array() : result
+        },
+        [Symbol.asyncDispose]: async () => {
+          closed = true
+          trace.closed++
+        }
+      }
+      return pipeline
+    }
+  }
+  return { blocks, trace }
+}
+
+const shape = (vocabularySize: number, contextLength: number): ModelShape => ({
+  architecture: 'script',
+  blockCount: 1,
+  hiddenSize: 1,
+  headCount: 1,
+  kvHeadCount: 1,
+  headSize: 1,
+  vocabularySize,
+  contextLength
+})
+
+/** A head that wants the tokens of a script, one after the other, whatever the rows say. */
+export function scriptedHead(
+  tokenizer: Tokenizer,
+  script: readonly number[],
+  contextLength = 512
+): HeadRunner {
+  let place = 0
+  return {
+    shape: shape(tokenizer.vocabularySize, contextLength),
+    embed: async (ids) => Float32Array.from(ids),
+    logits: async () => {
+      const logits = new Float32Array(tokenizer.vocabularySize)
+      logits[script[place++ % script.length] as number] = 10
+      return logits
+    },
+    [Symbol.asyncDispose]: async () => undefined
+  }
+}
+
+/** A head whose favourite follows from the row: sum of all tokens so far, times 7, plus 3. */
+export function countingHead(tokenizer: Tokenizer, contextLength = 512): HeadRunner {
+  const size = tokenizer.vocabularySize
+  return {
+    shape: shape(size, contextLength),
+    embed: async (ids) => Float32Array.from(ids),
+    logits: async (hidden) => {
+      const favourite = ((hidden[0] as number) * 7 + 3) % size
+      return Float32Array.from({ length: size }, (_, id) => -Math.abs(id - favourite) / 4)
+    },
+    [Symbol.asyncDispose]: async () => undefined
+  }
+}
+
+/** What a run told, put together. */
+export interface Outcome {
+  text: string
+  texts: string[]
+  tokens: number[]
+  reason: string | undefined
+  usage: Usage | undefined
+  types: string
+}
+
+/** Reads a run to its end. */
+export async function outcomeOf(events: AsyncIterable<GenerationEvent>): Promise<Outcome> {
+  const outcome: Outcome = { text: '', texts: [], tokens: [], reason: undefined, usage: undefined, types: '' }
+  for await (const event of events) {
+    outcome.types += event.type[0]
+    if (event.type === 'text') {
+      outcome.text += event.text
+      outcome.texts.push(event.text)
+      outcome.tokens.push(...event.tokens)
+    }
+    if (event.type === 'finish') outcome.reason = event.reason
+    if (event.type === 'usage') outcome.usage = event.usage
+  }
+  return outcome
+}
