@@ -124,10 +124,10 @@ describe('llamaConfig', () => {
   ]
   for (const [key, value, code, words] of refused)
     test(`refuses ${key} = ${value.type === 'array' ? 'an array' : value.value} by name`, async () => {
-      const error = errorOf.bind(undefined, () => llamaConfig(file))
       const file = withMetadata(await readToy(), key, value)
-      expect(error()).toMatchObject({ code })
-      expect(error().message).toContain(words)
+      const error = errorOf(() => llamaConfig(file))
+      expect(error.code).toBe(code)
+      expect(error.message).toContain(words)
     })
 
   test('refuses a file without what it needs', async () => {

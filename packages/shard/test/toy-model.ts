@@ -138,7 +138,7 @@ export function toyModel(init: ToyModelInit = {}): Uint8Array {
 /** Three control tokens, the 256 bytes in GPT-2's spelling, and a few merges; 300 tokens, filled up with unused ones. */
 function toyTokenizer(): { tokens: string[]; types: number[]; merges: string[] } {
   const tokens = ['<|endoftext|>', '<|im_start|>', '<|im_end|>', ...byteCharacters()]
-  const types = tokens.map((_, id) => (id < 3 ? 3 : 1))
+  const types: number[] = tokens.map((_, id) => (id < 3 ? 3 : 1))
   const merges = [
     'h e',
     'l l',

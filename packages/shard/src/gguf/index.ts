@@ -1,11 +1,12 @@
 /**
  * GGUF files: where they come from, what is in them, which bytes a part of a model needs.
  *
- * ```ts
- * const source = await httpSource('https://example.org/model.gguf')
+ * ```ts no-run
+ * import { httpSource, llamaConfig, readGguf, tensorRanges } from '@kwaai/shard/gguf'
+ *
+ * const source = await httpSource('https://models.example/model.gguf')
  * const file = await readGguf(source)
- * const config = llamaConfig(file)
- * const ranges = tensorRanges(file, { from: 0, to: 10 })
+ * console.log(llamaConfig(file), tensorRanges(file, { from: 0, to: 10 }))
  * ```
  *
  * @packageDocumentation
