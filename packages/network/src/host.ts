@@ -1,6 +1,12 @@
 import type { CallOptions, Clock, PeerEvent, PeerId } from '@kwaai/interface'
 import { KwaaiError } from '@kwaai/interface'
-import { invalidAddress, protocolUnsupported, unreachable, type RawStream } from '@kwaai/interface/streams'
+import {
+  closestFirst,
+  invalidAddress,
+  protocolUnsupported,
+  unreachable,
+  type RawStream
+} from '@kwaai/interface/streams'
 import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { PING_BYTES, PING_PROTOCOL } from './constants.ts'
 import { addressInUse, errorName, unsupported } from './errors.ts'
@@ -105,6 +111,8 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
     if (errorName(error) === 'UnsupportedProtocolError') return protocolUnsupported(peer, protocol, error)
     return unreachable(peer, error instanceof Error ? error.message : String(error), error)
   }
+  const connected = (peer: PeerId): Connection | undefined =>
+    libp2p.getConnections().find(({ remotePeer }) => remotePeer.toString() === peer)
   const dial = async (peer: PeerId, options: CallOptions): Promise<Connection> => {
     options.signal?.throwIfAborted()
     const id = toPeer(peer)
@@ -153,7 +161,8 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
       }
     },
     disconnect: async (peer) => {
-      await libp2p.hangUp(toPeer(peer)).catch(() => undefined)
+      const found = connected(peer)
+      if (found !== undefined) await libp2p.hangUp(found.remotePeer).catch(() => undefined)
     },
     async ping(peer, options, clock) {
       const raw = await openStream(peer, PING_PROTOCOL, options)
@@ -173,23 +182,25 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
       }
     },
     connection: (peer) => {
-      const [found] = libp2p.getConnections(toPeer(peer))
+      const found = connected(peer)
       return found && { address: found.remoteAddr.toString(), rttMs: found.rtt }
     },
     handle: (protocol) => handle(libp2p, protocol),
     unhandle: (protocol) => libp2p.unhandle(protocol),
     async closestPeers(key, count, options) {
       options.signal?.throwIfAborted()
-      const found = new Set<PeerId>()
+      const found = new Map<PeerId, Uint8Array>()
       try {
         for await (const { id } of libp2p.peerRouting.getClosestPeers(key, options)) {
-          if (!id.equals(libp2p.peerId)) found.add(id.toString())
+          if (!id.equals(libp2p.peerId)) found.set(id.toString(), id.toMultihash().bytes)
         }
       } catch (error) {
         if (options.signal?.aborted) throw options.signal.reason
         throw failed(libp2p.peerId.toString(), '', error, options)
       }
-      return [...found].slice(0, count)
+      // They come as they are found.
+      const peers = [...found].map(([peer, idBytes]) => ({ peer, idBytes }))
+      return (await closestFirst(key, peers)).slice(0, count)
     },
     async close() {
       closed = true

@@ -1,6 +1,7 @@
 import type { PeerId } from '../common.ts'
 import type { Network, PeerEvent, TopicMessage } from '../network.ts'
 import { createByteStream, createChannel } from '../streams/channel.ts'
+import { closestFirst } from '../streams/distance.ts'
 import { frameTooLarge, invalidAddress, unreachable } from '../streams/errors.ts'
 import { requestOver } from '../streams/exchange.ts'
 import { createHandlerTable } from '../streams/handler-table.ts'
@@ -15,20 +16,6 @@ function readAddress(address: string): PeerId {
   const peer = address.startsWith('/') ? /^\/memory\/[^/]+\/p2p\/([^/]+)$/.exec(address)?.[1] : address
   if (peer === undefined || !/^[A-Za-z0-9_-]+$/.test(peer)) throw invalidAddress(address)
   return peer
-}
-
-/** Bytes of SHA-256, in which Kademlia measures distance. */
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)))
-}
-
-/** Compares two peers by their XOR distance to a key. */
-function nearer(key: Uint8Array, a: Uint8Array, b: Uint8Array): number {
-  for (let index = 0; index < key.length; index++) {
-    const difference = ((a[index] ?? 0) ^ (key[index] ?? 0)) - ((b[index] ?? 0) ^ (key[index] ?? 0))
-    if (difference !== 0) return difference
-  }
-  return 0
 }
 
 /**
@@ -124,14 +111,9 @@ export function createMemoryNetwork(hub: MemoryHub, init: { peerId: PeerId }): N
     async closestPeers(key, options = {}) {
       options.signal?.throwIfAborted()
       const text = new TextEncoder()
-      const target = await sha256(key)
-      const known = await Promise.all(
-        running()
-          .reachable()
-          .map(async (peer) => ({ peer, hash: await sha256(text.encode(peer)) }))
-      )
-      known.sort((a, b) => nearer(target, a.hash, b.hash))
-      return known.slice(0, options.count ?? 20).map(({ peer }) => peer)
+      const known = running().reachable()
+      const peers = known.map((peer) => ({ peer, idBytes: text.encode(peer) }))
+      return (await closestFirst(key, peers)).slice(0, options.count ?? 20)
     },
     async publish(topic, data, options = {}) {
       options.signal?.throwIfAborted()

@@ -19,6 +19,7 @@ export {
 } from './channel.ts'
 export { DEFAULT_MAX_STREAMS_PER_PEER, requestOver, serveStream } from './exchange.ts'
 export { createHandlerTable, type HandlerTable } from './handler-table.ts'
+export { closestFirst } from './distance.ts'
 export { createGate, createTurns, type Gate, type Turns } from './waiting.ts'
 export {
   channelClosed,

@@ -72,13 +72,13 @@ export async function staysOpen(promise: Promise<unknown>, from: Network, peer: 
   return state.open
 }
 
-/** Asks again, a round trip apart, until the condition holds; throws after two thousand times. */
+/** Asks again, a pause apart, until the condition holds; throws after a million times. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   pause: () => Promise<unknown>,
   what: string
 ): Promise<void> {
-  for (let round = 0; round < 2000; round++) {
+  for (let round = 0; round < 1_000_000; round++) {
     if (await condition()) return
     await pause()
   }

@@ -47,7 +47,9 @@ export function peerTests(it: NetworkTest): void {
     await b.stop()
     await assertRejectsWith(a.connect(gone), 'ERR_NETWORK_UNREACHABLE', 'connect to a stopped peer')
     assertEqual(a.connection(unknownPeer), undefined, 'facts about an unknown peer')
+    assertEqual(a.connection('no peer id'), undefined, 'facts about no peer id')
     await a.disconnect(unknownPeer)
+    await a.disconnect('no peer id')
   })
 
   it('tells when peers come and go', 2, async ([a, b]) => {
