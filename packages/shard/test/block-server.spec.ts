@@ -297,6 +297,23 @@ describe('a step', () => {
       expect((await caller.next()).body).toMatchObject({ value: { step } })
   })
 
+  test('is refused when the rows of all sessions take too much memory', async () => {
+    // Room for three rows.
+    stage = await createStage([0, 6], { maxPendingBytes: 3 * hiddenSize * 4 })
+    const first = await open({ session: keyOf(1) })
+    const second = await open({ session: keyOf(2) })
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    const running = first.step({ session: keyOf(1), step: 1, past: 0, hidden: rowsOf(2, 1) })
+    await macrotask()
+    const two = { session: keyOf(2), step: 1, past: 0, hidden: rowsOf(2, 1) }
+    expect(answerOf(await second.step(two))).toBe('ERR_SHARD_OVERLOADED')
+    stage.runners[0]!.before = () => undefined
+    free()
+    expect(answerOf(await running)).toBeInstanceOf(Float32Array)
+    expect(answerOf(await second.step(two))).toBeInstanceOf(Float32Array)
+  })
+
   test('that breaks the runner fails alone in its batch', async () => {
     stage = await createStage([0, 6])
     const good = await open({ session: keyOf(1) })

@@ -29,6 +29,8 @@ export interface BatchLimits {
 export interface Executor {
   /** Jobs that wait. The caller bounds them. */
   readonly waiting: number
+  /** Bytes of rows that wait or run. */
+  readonly bytes: number
   submit(job: Job): void
   /** Takes back the waiting jobs of a session; none of them is settled. */
   drop(session: KvHandle): void
@@ -41,6 +43,7 @@ export interface Executor {
 export function createExecutor(runner: BlockRunner, clock: Clock, limits: BatchLimits): Executor {
   let waiting: Job[] = []
   let running = false
+  let runningBytes = 0
 
   const take = (): Job[] => {
     const now = clock.monotonic()
@@ -92,6 +95,7 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: BatchL
     await Promise.resolve()
     for (let batch = take(); batch.length > 0; batch = take()) {
       const begun = clock.monotonic()
+      runningBytes = bytesOf(batch)
       const results = await forward(batch)
       const computeMs = clock.monotonic() - begun
       for (const [index, job] of batch.entries()) {
@@ -102,11 +106,15 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: BatchL
       }
     }
     running = false
+    runningBytes = 0
   }
 
   return {
     get waiting() {
       return waiting.length
+    },
+    get bytes() {
+      return runningBytes + bytesOf(waiting)
     },
     submit(job) {
       waiting.push(job)
@@ -116,6 +124,10 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: BatchL
       waiting = waiting.filter((job) => job.session !== session)
     }
   }
+}
+
+function bytesOf(jobs: readonly Job[]): number {
+  return jobs.reduce((sum, job) => sum + job.hidden.byteLength, 0)
 }
 
 function failureOf(result: StepFailure | { error: unknown } | undefined): unknown {

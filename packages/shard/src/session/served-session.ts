@@ -216,6 +216,13 @@ async function runSession(
     post(reply(request.step, request.past + request.rows, rows, computeMs, queueMs))
   }
 
+  const checkRoom = (step: Step, payload: Uint8Array): void => {
+    const many = ledger.pending >= settings.maxPendingSteps || unsent > 2 * settings.maxPendingSteps
+    if (!many && executor.bytes + payload.length <= settings.maxPendingBytes) return
+    const why = many ? `${settings.maxPendingSteps} steps of the session` : 'too many rows of all sessions'
+    throw shardError('ERR_SHARD_OVERLOADED', `Cannot run step ${step.step}: ${why} wait already`)
+  }
+
   const admit = async (step: Step, payload: Uint8Array): Promise<void> => {
     const request = checkStep(step, payload, session, runner, settings)
     const hidden = bytesToRows(payload)
@@ -229,15 +236,8 @@ async function runSession(
         }
       )
     }
-    if (
-      step.step > ledger.last &&
-      (ledger.pending >= settings.maxPendingSteps || unsent > 2 * settings.maxPendingSteps)
-    ) {
-      throw shardError(
-        'ERR_SHARD_OVERLOADED',
-        `Cannot run step ${step.step}: ${settings.maxPendingSteps} steps wait already`
-      )
-    }
+    // A repeat takes no room, so it is never too many.
+    if (step.step > ledger.last) checkRoom(step, payload)
     const verdict = ledger.admit(request)
     if (verdict.type === 'repeat') return reply(step.step, verdict.length, verdict.result, 0, 0)
     if (verdict.type === 'wait') return

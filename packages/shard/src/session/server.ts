@@ -46,6 +46,8 @@ export interface BlockServerInit {
   openTimeoutMs?: number
   /** Steps of one session held at once, the running one included. Default 16. */
   maxPendingSteps?: number
+  /** Bytes of rows of all sessions that may wait or run. Default 256 MiB. */
+  maxPendingBytes?: number
   /** Rows of one step. Default 512. */
   maxStepRows?: number
   /** Bytes of a session's inputs and results kept to answer repeats. Default 4 MiB. */
@@ -249,6 +251,7 @@ function resolve(init: BlockServerInit, runner: BlockRunner): BlockServerSetting
     idleTimeoutMs: init.idleTimeoutMs ?? defaultIdleTimeoutMs,
     openTimeoutMs: init.openTimeoutMs ?? defaultOpenTimeoutMs,
     maxPendingSteps: init.maxPendingSteps ?? 16,
+    maxPendingBytes: init.maxPendingBytes ?? 268_435_456,
     maxStepRows: init.maxStepRows ?? 512,
     maxKeptBytes: init.maxKeptBytes ?? 4_194_304,
     maxBatchSteps: init.maxBatchSteps ?? 8,
