@@ -8,7 +8,7 @@ import { readText, repositoryFiles, root } from './repository.ts'
 // A folder that every package can be imported from. Its name begins with a dot, so the house's own
 // configurations pass over it.
 const folder = join(root, 'examples/.readme')
-const exampleTimeoutMs = 60_000
+const exampleTimeoutMs = 120_000
 
 const blocks = repositoryFiles().flatMap((path): CodeBlock[] => {
   if (path.endsWith('.md')) return markdownBlocks({ path, text: readText(path) })

@@ -3,11 +3,18 @@
  * model, wherever they run.
  *
  * ```ts
+ * import { createTextModel, localBlocks } from '@kwaai/shard/generate'
+ * import { createGgmlBackend } from '@kwaai/shard/ggml'
+ * import { fileSource, readGguf } from '@kwaai/shard/gguf'
+ *
+ * const source = await fileSource(process.env['KWAAI_MODEL_PATH'] ?? 'model.gguf')
  * const file = await readGguf(source)
- * const head = await backend.loadHead(source)
- * const runner = await backend.loadBlocks(source, { from: 0, to: head.shape.blockCount })
+ * await using backend = createGgmlBackend()
+ * await using head = await backend.loadHead(source)
+ * await using runner = await backend.loadBlocks(source, { from: 0, to: head.shape.blockCount })
  * const model = createTextModel({ id: 'smollm2' }, { file, head, blocks: localBlocks(runner) })
- * for await (const event of model.chat({ messages: [{ role: 'user', content: 'Hello' }] })) console.log(event)
+ * const messages = [{ role: 'user' as const, content: 'Hello' }]
+ * for await (const event of model.chat({ messages, maxTokens: 8 })) console.log(event)
  * ```
  *
  * @packageDocumentation
