@@ -12,8 +12,14 @@ export {
   type BlockBackendFixture,
   type BlockBackendSuiteFactory
 } from './block-backend-suite/index.ts'
+export { languageModelSuite, type LanguageModelSuiteFactory } from './language-model-suite.ts'
 export { networkSuite, type NetworkSuiteFactory } from './network-suite/index.ts'
 export { keyValueStoreSuite, type KeyValueStoreSuiteFactory } from './key-value-store-suite.ts'
+export {
+  recordStoreSuite,
+  type RecordStoreFleet,
+  type RecordStoreSuiteFactory
+} from './record-store-suite.ts'
 export { createFakeClock, type FakeClock } from './clock.ts'
 export { createSeededRandom } from './random.ts'
 export { createSeededScheduler, type SeededScheduler } from './scheduler.ts'
