@@ -1,5 +1,5 @@
 import { KwaaiError, type ChatRequest, type CompletionRequest } from '@kwaai/interface'
-import { createFakeClock, createSeededRandom } from '@kwaai/testing'
+import { createFakeClock, createSeededRandom, languageModelSuite } from '@kwaai/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
@@ -60,6 +60,26 @@ const codeOf = async (
   }
   return undefined
 }
+
+// Letters only, so that no answer ends by itself: which one follows from all tokens before.
+languageModelSuite(test, {
+  create: async () => {
+    const head = countingHead(tokenizer)
+    const lettered = {
+      ...head,
+      logits: async (hidden: Float32Array) => {
+        const letter = tokenizer.encode('a')[0] as number
+        const favourite = letter + (((hidden[0] as number) * 7) % 26)
+        return Float32Array.from({ length: tokenizer.vocabularySize }, (_, id) => -Math.abs(id - favourite))
+      }
+    }
+    const { blocks } = scriptedBlocks()
+    return createTextModel(
+      { id: 'toy', maxConcurrent: 2 },
+      { tokenizer, template, head: lettered, blocks, clock }
+    )
+  }
+})
 
 test('a model describes itself', async () => {
   let up = false
