@@ -18,7 +18,8 @@ export interface Channel {
   /**
    * The next frame (the caller's own memory), or `undefined` once the peer has closed its side in good order.
    *
-   * @throws A KwaaiError `ERR_NETWORK_CHANNEL_CLOSED` when the peer is gone or reset the channel.
+   * @throws A KwaaiError `ERR_NETWORK_CHANNEL_CLOSED` when the peer is gone or reset the channel,
+   * `ERR_NETWORK_FRAME_TOO_LARGE` when the peer announces a frame over the limit; the channel then ends.
    */
   receive(options?: CallOptions): Promise<Uint8Array | undefined>
   /** Ends in good order: what was sent still arrives. */
@@ -129,7 +130,11 @@ export interface Network extends Startable {
   request(peer: PeerId, protocol: string, payload: Uint8Array, options?: OpenOptions): Promise<Uint8Array>
   open(peer: PeerId, protocol: string, options?: OpenOptions): Promise<Channel>
   openStream(peer: PeerId, protocol: string, options?: CallOptions): Promise<ByteStream>
-  /** Answers a protocol until the returned function is called. One handler a protocol. */
+  /**
+   * Answers a protocol until the returned function is called.
+   *
+   * @throws A KwaaiError `ERR_NETWORK_PROTOCOL_TAKEN` when the protocol has a handler already.
+   */
   handle(protocol: string, handler: ProtocolHandler, options?: HandleOptions): Promise<() => Promise<void>>
   /** The known peers closest to a key, nearest first. */
   closestPeers(key: Uint8Array, options?: CallOptions & { count?: number }): Promise<PeerId[]>
