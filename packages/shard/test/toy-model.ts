@@ -27,8 +27,6 @@ export interface ToyModelInit {
 /** The types a toy model's matrices can have. */
 export type ToyType = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q8_0'
 
-/** Three blocks, two kv heads for four heads: about 110,000 weights. */
-export const toyShape: ToyModelInit = {}
 /** As many kv heads as heads. */
 export const manyKvHeads: ToyModelInit = { headCount: 4, kvHeadCount: 4 }
 /** 64 heads on one kv head. */
