@@ -1,4 +1,5 @@
-// Runs every benchmark and rewrites the table in benchmarks/README.md from benchmarks/results/*.json. Arguments name the benchmarks to run; without any, all run.
+// Runs every benchmark, keeps its result as JSON in benchmarks/results, and rewrites the table in
+// benchmarks/README.md. Arguments name the benchmarks to run; without any, all run.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,10 +17,9 @@ export interface BenchRow {
   atLeast?: number
 }
 
-/** What a benchmark writes into a file of `benchmarks/results`; further fields are its own. */
+/** What a benchmark ends with, as one line of JSON. */
 export interface BenchResult {
-  /** The folder of the benchmark. */
-  benchmark: string
+  question: string
   /** Whom we measure ourselves against. */
   peer: string
   rows: BenchRow[]
@@ -39,51 +39,49 @@ function benchmarks(): string[] {
     .toSorted()
 }
 
-/** Runs one benchmark; it keeps its results itself. */
-function runBenchmark(name: string): Promise<void> {
+/** Runs one benchmark and hands back its last line; what it prints is shown. */
+function lastLineOf(name: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn('pnpm', ['run', 'bench'], {
+    const child = spawn('pnpm', ['run', '--silent', 'bench'], {
       cwd: join(top, name),
-      stdio: ['ignore', 'inherit', 'inherit']
+      stdio: ['ignore', 'pipe', 'inherit']
+    })
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+      process.stdout.write(chunk)
     })
     child.on('error', reject)
     child.on('close', (code) => {
-      if (code === 0) resolve()
+      if (code === 0) resolve(output.trimEnd().split('\n').at(-1) ?? '')
       else reject(new Error(`benchmarks/${name} ended with status ${code}`))
     })
   })
 }
 
 /** Reads a result and checks that it has what the table needs. */
-export function parseResult(text: string): BenchResult {
-  const result = JSON.parse(text) as Partial<BenchResult>
+export function parseResult(line: string): BenchResult {
+  const result = JSON.parse(line) as Partial<BenchResult>
   const whole =
-    typeof result.benchmark === 'string' &&
+    typeof result.question === 'string' &&
     typeof result.peer === 'string' &&
     Array.isArray(result.rows) &&
     result.rows.every(
       ({ name, unit, ours, theirs, ratio }) =>
         typeof name === 'string' && typeof unit === 'string' && [ours, theirs, ratio].every(Number.isFinite)
     )
-  if (!whole) throw new Error('The result lacks benchmark, peer, or rows of name, unit, ours, theirs, ratio')
+  if (!whole)
+    throw new Error('The result lacks question, peer, or rows of name, unit, ours, theirs and ratio')
   return result as BenchResult
 }
 
-/** All results kept so far, of this run and of earlier ones. */
-function readResults(): BenchResult[] {
-  return readdirSync(results)
-    .filter((file) => file.endsWith('.json'))
-    .toSorted()
-    .map((file) => parseResult(readFileSync(join(results, file), 'utf8')))
-}
-
-/** The table of some results. */
-export function table(all: readonly BenchResult[]): string {
+/** The table of all results, of this run and of earlier ones. */
+export function table(all: Readonly<Record<string, BenchResult>>): string {
   const figure = (value: number): string => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3))
-  const lines = all.flatMap(({ benchmark, peer, rows }) =>
+  const lines = Object.entries(all).flatMap(([name, { peer, rows }]) =>
     rows.map((row) => {
       const aim = row.atLeast === undefined ? '' : `≥ ${row.atLeast}`
-      const words = [`[${benchmark}](${benchmark}/)`, row.name, row.unit, peer].map((text) =>
+      const words = [`[${name}](${name}/)`, row.name, row.unit, peer].map((text) =>
         text.replaceAll('|', '\\|')
       )
       return `| ${[...words, figure(row.ours), figure(row.theirs), `**${row.ratio.toFixed(2)}**`, aim].join(' | ')} |`
@@ -103,18 +101,23 @@ async function main(wanted: readonly string[]): Promise<void> {
   for (const name of wanted.length > 0 ? wanted : known) {
     console.log(`\n== ${name}`)
     try {
-      await runBenchmark(name)
+      const result = parseResult(await lastLineOf(name))
+      writeFileSync(join(results, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`)
     } catch (error) {
       console.error(error)
       process.exitCode = 1
     }
   }
+  const kept = known.filter((name) => existsSync(join(results, `${name}.json`)))
+  const all = kept.map(
+    (name) => [name, parseResult(readFileSync(join(results, `${name}.json`), 'utf8'))] as const
+  )
   const readme = join(top, 'README.md')
   const text = readFileSync(readme, 'utf8')
   const from = text.indexOf(begin)
   const to = text.indexOf(end)
   if (from < 0 || to < from) throw new Error(`benchmarks/README.md lacks the lines "${begin}" and "${end}"`)
-  const written = `${text.slice(0, from)}${begin}\n\n${table(readResults())}\n\n${text.slice(to)}`
+  const written = `${text.slice(0, from)}${begin}\n\n${table(Object.fromEntries(all))}\n\n${text.slice(to)}`
   writeFileSync(readme, written)
 }
 
