@@ -295,6 +295,8 @@ describe('a step', () => {
     free()
     for (let step = 1; step <= 3; step++)
       expect((await caller.next()).body).toMatchObject({ value: { step } })
+    // One after the other: two steps of one session never share a call of the runner.
+    expect(stage.runners[0]?.batches).toEqual([1, 1, 1])
   })
 
   test('is refused when the rows of all sessions take too much memory', async () => {

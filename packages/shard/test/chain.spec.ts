@@ -85,6 +85,19 @@ describe('a chain', () => {
     expect(await codeOf(chain.forward({ ...steps[0]!, result: 'none' }))).toBe('ERR_SHARD_CHAIN_CLOSED')
   })
 
+  test('ends in time when it is closed and a server hangs', async () => {
+    stage = await createStage([0, 3, 6])
+    const chain = await chainOf()
+    stage.faults.stall('peer-3')
+    let closed = false
+    void chain[Symbol.asyncDispose]().then(() => (closed = true))
+    await stage.clock.advance(2000)
+    expect(closed).toBe(true)
+    stage.faults.resume('peer-3')
+    await macrotask()
+    expect(stage.servers.map((server) => server.stats().sessions)).toEqual([0, 0])
+  })
+
   test('refuses what no chain can run, and goes on', async () => {
     stage = await createStage([0, 3, 6])
     const chain = await chainOf({ maxTokens: 6 })
