@@ -165,6 +165,14 @@ describe('the reference', () => {
     const { runner, paused, go } = await slowRunner()
     const hidden = new Float32Array(200 * 32).fill(0.5)
     const session = await runner.open({ maxTokens: 200 })
+    // Rows of an earlier step, which the stopped one has begun to write over: they must not count any more.
+    const filled = runner.forward([{ session, past: 0, hidden: hidden.slice(0, 5 * 32), kernel: 'vec' }])
+    for (let block = 0; block < 3; block++) {
+      await paused()
+      go()
+    }
+    await filled
+    await runner.exportKv(session, 0, 5)
     const controller = new AbortController()
     const reason = new Error('enough')
     const call = runner.forward([{ session, past: 0, hidden, kernel: 'tile' }], { signal: controller.signal })
