@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config'
 import { TallyReporter } from './tools/tally-reporter.ts'
-import { chromium, chromiumProject, hasChromium, nodeProject } from './vitest.shared.ts'
+import { chromium, chromiumProject, hasChromium, nodeProject, setupFromSources } from './vitest.shared.ts'
 
 if (!hasChromium) {
   console.error(`The browser tests do not run: there is no Chromium at ${chromium} (set KWAAI_CHROMIUM).`)
 }
 
 export default defineConfig({
+  ...setupFromSources,
   test: {
     reporters: ['default', new TallyReporter()],
     globalSetup: ['tools/model-setup.ts'],

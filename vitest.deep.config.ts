@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config'
 import { TallyReporter } from './tools/tally-reporter.ts'
-import { nodeProject } from './vitest.shared.ts'
+import { nodeProject, setupFromSources } from './vitest.shared.ts'
 
 export default defineConfig({
+  ...setupFromSources,
   test: {
     reporters: ['default', new TallyReporter()],
     globalSetup: ['tools/model-setup.ts'],

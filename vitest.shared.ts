@@ -9,6 +9,14 @@ export const hasChromium: boolean = existsSync(chromium)
 const nodeConditions = ['kwaai:source', 'node', 'import', 'module', 'default']
 const browserConditions = ['kwaai:source', 'browser', 'import', 'module', 'default']
 
+/**
+ * How the global setup finds the packages of the workspace: it runs in Vitest's own environment, which takes
+ * no conditions from `resolve` or `ssr`. Without this it would find what was last built, or nothing.
+ */
+export const setupFromSources: Pick<TestProjectInlineConfiguration, 'environments'> = {
+  environments: { __vitest__: { resolve: { conditions: nodeConditions } } }
+}
+
 /** A project that runs in Node.js, straight from the sources. */
 export function nodeProject(
   name: string,
