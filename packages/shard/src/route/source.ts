@@ -123,7 +123,8 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
       modelHash,
       blockCount,
       maxTokens,
-      rttMs: (peer) => network.connection(peer)?.rttMs,
+      // The own server is no way off.
+      rttMs: (peer) => (peer === network.peerId ? 0 : network.connection(peer)?.rttMs),
       excluded: holds.reason,
       ...(numericsClass === undefined ? {} : { numericsClass }),
       ...(split === undefined ? {} : { split })
