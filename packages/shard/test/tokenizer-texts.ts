@@ -207,8 +207,12 @@ export function tokenizerTexts(generated: number): readonly string[] {
   return texts
 }
 
-/** A Unicode scalar value that is no half of a surrogate pair. */
+/** Letters of Unicode 16 and 17, which llama.cpp does not know yet and the JavaScript engine may. */
+const younger: ReadonlySet<number> = new Set([0x88f, 0xc5c, 0xcdc, 0x1c89, 0x1c8a])
+
+/** A Unicode scalar value of the older blocks: the lower half of plane 0, some of plane 1. */
 function scalar(unit: number): number {
-  const code = Math.floor(unit * (0x20000 - 0x800))
-  return code < 0xd800 ? code : code + 0x800
+  const place = Math.floor(unit * (0xa700 + 0x500 + 0x350))
+  if (place < 0xa700) return younger.has(place) ? 0x20 : place
+  return place < 0xac00 ? place - 0xa700 + 0x10000 : place - 0xac00 + 0x1f300
 }
