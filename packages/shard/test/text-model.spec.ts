@@ -244,7 +244,12 @@ const wrong: readonly [Partial<ChatRequest>, string, 'INVALID_REQUEST' | 'UNSUPP
   [{ logprobs: { top: 1 } }, 'logprobs', 'UNSUPPORTED'],
   [{ constraint: { type: 'json' } }, 'constraint', 'UNSUPPORTED'],
   [{ tools: [{ name: 'f', parameters: {} }] }, 'tools', 'UNSUPPORTED'],
-  [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages', 'UNSUPPORTED']
+  [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages', 'UNSUPPORTED'],
+  [
+    { messages: [{ role: 'assistant', content: '', toolCalls: [{ id: 'a', name: 'f', arguments: '{}' }] }] },
+    'tool_calls',
+    'UNSUPPORTED'
+  ]
 ]
 test.each(wrong)('%j is refused by name: %s', async (more, param, kind) => {
   const { model, trace } = setUp()
