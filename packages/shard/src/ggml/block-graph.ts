@@ -29,11 +29,8 @@ export interface BlockRange {
   blocks: readonly BlockWeights[]
   /** Frequency factors of rope, or 0. */
   ropeFactors: number
-  /**
-   * True when a product with a single row is not computed as one with several: so it is for weights of type
-   * F32, F16 and BF16. A single row then runs as two.
-   */
-  doubleSingleRow: boolean
+  /** Products run with a multiple of so many rows, see {@link rowMultiple}; the rest is filled up. */
+  rowMultiple: number
   kvType: number
   kvElementBytes: number
 }
@@ -54,7 +51,7 @@ export interface BlockGraph {
   /** For each part: where its rows go in the cache. */
   readonly indices: readonly number[]
   readonly output: number
-  /** Rows that products run with: one more than asked where a single row runs as two. */
+  /** Rows that products run with: as many as asked, or a few more. */
   readonly rows: number
   free(): void
 }
@@ -76,7 +73,7 @@ export function buildBlockGraph(ggml: Ggml, range: BlockRange, parts: readonly G
   const shape = attentionShape(range)
   const kvWidth = kvHeadCount * headSize
   const asked = parts.reduce((sum, part) => sum + part.rows, 0)
-  const rows = asked === 1 && range.doubleSingleRow ? 2 : asked
+  const rows = Math.ceil(asked / range.rowMultiple) * range.rowMultiple
 
   // Generous bounds of the tensors below; one too few would end the process.
   const perPart = parts.reduce((sum, part) => sum + 24 + 8 * vecPieces(part.rows).length, 0)

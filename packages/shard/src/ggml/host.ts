@@ -1,10 +1,9 @@
 import { shardError } from '../errors.ts'
 import { createBlockHost, type BlockHost } from './block-host.ts'
-import { ggmlType } from './context.ts'
 import { createHeadHost, type HeadHost } from './head-host.ts'
 import type { CallName, Calls, StartRequest } from './messages.ts'
 import { openGgml, type Ggml } from './native.ts'
-import { blockWeights, doublesSingleRow, headWeights } from './parts.ts'
+import { blockRange, headWeights } from './parts.ts'
 import { selfTest } from './self-test.ts'
 import { createWeights, type Weights, type WeightSpec } from './weights.ts'
 
@@ -75,13 +74,7 @@ export function createHost(): Host {
       weights.finish()
       if (part === 'head') loaded.head = createHeadHost(ggml, config, headWeights(config, weights))
       else {
-        const range = {
-          config,
-          ...blockWeights(config, specs, weights),
-          doubleSingleRow: doublesSingleRow(specs),
-          kvType: init.kvFormat === 'f16' ? ggmlType.F16 : ggmlType.F32,
-          kvElementBytes: init.kvFormat === 'f16' ? 2 : 4
-        }
+        const range = blockRange(ggml, config, specs, weights, init.kvFormat)
         loaded.blocks = createBlockHost(ggml, range, budget)
       }
       return { weightBytes: weights.bytes }

@@ -7,8 +7,13 @@ import {
   type GgufTensor,
   type LlamaConfig
 } from '../gguf/index.ts'
-import type { BlockWeights } from './block-graph.ts'
+import { shardError } from '../errors.ts'
+import type { BlockRange, BlockWeights } from './block-graph.ts'
+import { ggmlType } from './context.ts'
 import type { HeadWeights } from './head-host.ts'
+import type { KvFormat } from './messages.ts'
+import type { Ggml } from './native.ts'
+import { rowMultiple } from './row-multiple.ts'
 import type { WeightSpec, Weights } from './weights.ts'
 
 function specOf(
@@ -48,16 +53,18 @@ export function headParts(file: GgufFile, config: LlamaConfig): PartTensor[] {
   const { tokenEmbedding, outputNorm, output } = headTensors(config)
   const ends = config.tiedHead
     ? [specOf(file, tokenEmbedding.name, 'both')]
-    : [specOf(file, tokenEmbedding.name, 'plain'), specOf(file, output.name, 'product')]
+    : [specOf(file, tokenEmbedding.name, 'plain'), specOf(file, output.name, 'single')]
   return [...ends, specOf(file, outputNorm.name, 'plain')]
 }
 
-/** The tensors of blocks in native memory, and those of rope's factors or 0. */
-export function blockWeights(
+/** A range of blocks over tensors in native memory. */
+export function blockRange(
+  ggml: Ggml,
   config: LlamaConfig,
   specs: readonly WeightSpec[],
-  weights: Weights
-): { blocks: BlockWeights[]; ropeFactors: number } {
+  weights: Weights,
+  kvFormat: KvFormat
+): BlockRange {
   const indices = new Set(specs.flatMap(({ name }) => /^blk\.(\d+)\./.exec(name)?.[1] ?? []))
   const blocks = [...indices].map((index): BlockWeights => {
     const names = blockTensors(config, Number(index))
@@ -74,7 +81,25 @@ export function blockWeights(
     }
   })
   const factors = ropeFactors(config)
-  return { blocks, ropeFactors: factors === undefined ? 0 : weights.plain(factors.name) }
+  return {
+    config,
+    blocks,
+    ropeFactors: factors === undefined ? 0 : weights.plain(factors.name),
+    rowMultiple: Math.max(1, ...weights.products.map((product) => multipleOf(ggml, product))),
+    kvType: kvFormat === 'f16' ? ggmlType.F16 : ggmlType.F32,
+    kvElementBytes: kvFormat === 'f16' ? 2 : 4
+  }
+}
+
+// Powers of two, so that the largest is a multiple of the others.
+function multipleOf(ggml: Ggml, { type, bufferType }: { type: number; bufferType: number }): number {
+  const multiple = rowMultiple(ggml, type, bufferType)
+  if (multiple !== undefined) return multiple
+  const where = ggml.c.ggml_backend_buft_name(bufferType)
+  throw shardError(
+    'ERR_GGUF_UNSUPPORTED',
+    `Cannot use the model: with weights of type ${ggml.c.ggml_type_name(type)} (${where}) results depend on how rows are grouped`
+  )
 }
 
 /** The tensors of the two ends in native memory. */
@@ -85,16 +110,4 @@ export function headWeights(config: LlamaConfig, weights: Weights): HeadWeights 
     outputNorm: weights.plain(outputNorm.name),
     output: weights.product(output.name)
   }
-}
-
-// Products of these types run another kernel for a single row than for several (llamafile's matrix kernels).
-const singleRowDiffers: ReadonlySet<number> = new Set([
-  tensorTypes.F32.id,
-  tensorTypes.F16.id,
-  tensorTypes.BF16.id
-])
-
-/** True when one row alone would not be computed as among several. */
-export function doublesSingleRow(specs: readonly WeightSpec[]): boolean {
-  return specs.some(({ type, use }) => use === 'product' && singleRowDiffers.has(type))
 }

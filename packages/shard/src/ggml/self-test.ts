@@ -1,7 +1,6 @@
 import { createBlockHost } from './block-host.ts'
-import { ggmlType } from './context.ts'
 import type { Ggml } from './native.ts'
-import { blockWeights, doublesSingleRow } from './parts.ts'
+import { blockRange } from './parts.ts'
 import { toyConfig, toyRows, toyWeights } from './self-test-model.ts'
 import { createWeights } from './weights.ts'
 
@@ -40,17 +39,8 @@ export async function selfTest(ggml: Ggml): Promise<void> {
     if (weights === undefined) throw new Error('there is no memory for the self-test')
     for (const [index, { bytes }] of parts.entries()) weights.write(index, 0, bytes)
     weights.finish()
-    const host = createBlockHost(
-      ggml,
-      {
-        config: toyConfig,
-        ...blockWeights(toyConfig, specs, weights),
-        doubleSingleRow: doublesSingleRow(specs),
-        kvType: ggmlType.F32,
-        kvElementBytes: 4
-      },
-      { bytes: 2 ** 24 }
-    )
+    const range = blockRange(ggml, toyConfig, specs, weights, 'f32')
+    const host = createBlockHost(ggml, range, { bytes: 2 ** 24 })
     const rows = toyRows(6)
     const { hiddenSize } = toyConfig
     for (const kernel of ['vec', 'tile'] as const) {

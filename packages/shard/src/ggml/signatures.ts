@@ -38,6 +38,8 @@ export const baseSignatures = {
   ggml_log_set: ['void', 'ptr', 'ptr'],
   ggml_tensor_overhead: ['size'],
   ggml_graph_overhead_custom: ['size', 'size', 'bool'],
+  // type, floats, where to, first element, rows, elements of a row, importance of the columns
+  ggml_quantize_chunk: ['size', 'int', 'bytes', 'bytes', 'i64', 'i64', 'i64', 'bytes'],
   ggml_type_name: ['str', 'int'],
   ggml_nbytes: ['size', 'ptr'],
   ggml_init: ['ptr', 'init'],

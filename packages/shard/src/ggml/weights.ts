@@ -1,5 +1,6 @@
 import { createContext, ggmlType } from './context.ts'
 import type { Ggml } from './native.ts'
+import { rowMultiple } from './row-multiple.ts'
 
 /** A tensor to be loaded: as the file describes it. */
 export interface WeightSpec {
@@ -9,10 +10,10 @@ export interface WeightSpec {
   shape: readonly number[]
   byteLength: number
   /**
-   * `product`: the left side of a matrix product, in whatever layout is fastest. `plain`: as in the file. `both`:
-   * a copy for each, where the two differ.
+   * `plain`: read as it is in the file. `product`: multiplied with, by any number of rows. `single`: multiplied with,
+   * by one row at a time. `both`: `plain` and `single`, a copy for each where the layouts differ.
    */
-  use: 'product' | 'plain' | 'both'
+  use: 'plain' | 'product' | 'single' | 'both'
 }
 
 /** Weights in native memory. */
@@ -21,6 +22,8 @@ export interface Weights {
   plain(name: string): number
   /** The tensor of a spec that is multiplied with. */
   product(name: string): number
+  /** Types and buffer types of the tensors that any number of rows is multiplied with. */
+  readonly products: readonly { type: number; bufferType: number }[]
   /** Bytes of native memory. */
   readonly bytes: number
   /** Writes a piece of the tensor of spec `index`; pieces of a tensor come in order and without gaps. */
@@ -120,6 +123,10 @@ export function createWeights(ggml: Ggml, specs: readonly WeightSpec[]): Weights
   return {
     plain: (name) => find(name, 'plain'),
     product: (name) => find(name, 'product'),
+    products: slots
+      .flat()
+      .filter(({ spec }) => spec.use === 'product')
+      .map(({ spec, bufferType }) => ({ type: spec.type, bufferType })),
     bytes: buffers.reduce((sum, buffer) => sum + c.ggml_backend_buffer_get_size(buffer), 0),
     write(index, offset, bytes) {
       const spec = specs[index]
@@ -150,5 +157,8 @@ function slotsOf(ggml: Ggml, spec: WeightSpec): Slot[] {
   if (spec.use === 'plain') return [plain]
   const special = ggml.extraBufferTypes.find((type) => supportsProduct(ggml, type, spec))
   if (special === undefined) return [plain]
+  // The layout is faster a row, but where it makes a single row run as four it is slower in the end.
+  const rows = (bufferType: number): number => rowMultiple(ggml, spec.type, bufferType) ?? Infinity
+  if (spec.use === 'product' && rows(special) > rows(ggml.bufferType)) return [plain]
   return spec.use === 'both' ? [plain, slot('product', special)] : [slot('product', special)]
 }
