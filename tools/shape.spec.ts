@@ -93,6 +93,11 @@ describe('a planted violation is caught', () => {
 
   test('and the toy itself is whole', () => expect(look(toy)).toEqual([]))
 
+  test('and a note to a tool may follow the words', () => {
+    const text = '/** Numbers. */\n// prettier-ignore\nexport const x: number = 1\n'
+    expect(look(source('packages/toy/src/numbers.ts', text))).toEqual([])
+  })
+
   test.each<[string, Room]>([
     ['a foreign licence', { ...toy, manifest: { ...toy.manifest, license: 'ISC' } }],
     ['an old engine', { ...toy, manifest: { ...toy.manifest, engines: { node: '>=20' } } }],

@@ -52,8 +52,9 @@ export function factsOf({ path, text }: TextFile): FileFacts {
   const described = new Set<string>()
   for (const statement of program.body) {
     if (statement.type !== 'ExportNamedDeclaration' || statement.declaration === null) continue
-    const hasComment =
-      /\*\/\s*$/.test(text.slice(0, statement.start)) && commentStart(text, statement.start) === '/**'
+    // A note to a tool may stand between the comment and what it describes.
+    const before = text.slice(0, statement.start).replace(/(\n *\/\/.*)+\n?$/, '\n')
+    const hasComment = /\*\/\s*$/.test(before) && commentStart(before) === '/**'
     for (const name of namesOf(statement.declaration)) {
       if (hasComment) described.add(name)
       // The overloads of a function share the words of the first.
@@ -109,9 +110,9 @@ export function factsOf({ path, text }: TextFile): FileFacts {
   return facts
 }
 
-/** The first three characters of the comment that ends before an offset. */
-function commentStart(text: string, offset: number): string {
-  const start = text.lastIndexOf('/*', offset)
+/** The first three characters of the last comment in a text. */
+function commentStart(text: string): string {
+  const start = text.lastIndexOf('/*')
   return text.slice(start, start + 3)
 }
 
