@@ -92,7 +92,8 @@ export function checkMessages(messages: readonly ChatMessage[], maxCharacters: n
   for (const { role, content, toolCalls } of messages) {
     if (role === 'tool') throw unsupported('messages', 'turns of the role tool')
     // Rendered without them, the turn would say something else than its author meant.
-    if (toolCalls !== undefined && toolCalls.length > 0) throw unsupported('tool_calls', 'turns with tool calls')
+    if (toolCalls !== undefined && toolCalls.length > 0)
+      throw unsupported('tool_calls', 'turns with tool calls')
     if (!roles.has(role)) throw invalid('messages', 'a turn has an unknown role')
     if (typeof content !== 'string') throw invalid('messages', 'a turn has no text')
     characters += content.length + perMessage
