@@ -275,6 +275,20 @@ describe('one lying peer among six denies nothing', () => {
     fleet.faults.resume(hung.peerId)
   })
 
+  test('which shows a newer version that is not of the own slot moves no sequence', async () => {
+    const all = await nodes(3)
+    const evil = await liar('liar', async ({ type }, identity) => {
+      const newer = await signRecord(identity, fields({ sequence: Number.MAX_SAFE_INTEGER }))
+      if (type === 'store')
+        return encodeResponse({ type: 'stored', results: [{ stored: false, newer: newer.envelope }] })
+      return type === 'findRecords' ? records({}) : encodeResponse({ type: 'peers', peers: [] })
+    })
+    for (const node of all) await fleet.during(evil.network.connect(node.peerId))
+    const { sequence, stored } = await fleet.during(all[0].dht.put({ key, value: text('a') }))
+    expect(sequence).toBe(fleet.clock.now())
+    expect(stored).toBe(3)
+  })
+
   test('which hands out an older version is given the newer one', async () => {
     const all = await nodes(6, { k: 8 })
     const [writer, reader] = all as [TestNode, TestNode]
@@ -303,6 +317,8 @@ test('a peer that only asks, and answers nothing, enters no table', async () => 
   const [a] = await nodes(1)
   const { network } = await fleet.stranger('asker')
   for (let i = 0; i < 5; i++) await send(network, a, { type: 'findPeers', target: new Uint8Array(32) })
+  await fleet.clock.advance(0)
+  expect(a.dht.peers()).toEqual([])
   await fleet.clock.advance(30_000)
   expect(a.dht.peers()).toEqual([])
 })

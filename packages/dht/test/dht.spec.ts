@@ -225,6 +225,24 @@ describe('announcing', () => {
     expect(await values(b)).toEqual([])
   })
 
+  test('goes on after a renewal that could not even be signed', async () => {
+    const [a] = await nodes(1)
+    const { identity, network } = await fleet.stranger('locked')
+    let locked = false
+    const sign = (message: Uint8Array): Promise<Uint8Array> =>
+      locked ? Promise.reject(new Error('the key is locked')) : identity.sign(message)
+    const signer = { did: identity.did, publicKey: identity.publicKey, sign }
+    const dht = createDht({ bootstrap: [a.peerId] }, { network, identity: signer, clock: fleet.clock })
+    await fleet.during(dht.start())
+    await fleet.during(dht.announce({ key, value: text('a') }))
+    locked = true
+    await fleet.clock.advance(250_000)
+    locked = false
+    await fleet.clock.advance(200_000)
+    expect(await values(a)).toEqual(['a'])
+    await fleet.during(dht.stop())
+  })
+
   test('is not begun again after its end', async () => {
     const [node] = await nodes(1)
     const announcement = await fleet.during(node.dht.announce({ key, value: text('a') }))
