@@ -55,7 +55,7 @@ async function open(variant: string | undefined): Promise<Libraries> {
   return { llama, ggml }
 }
 
-function load(llama: LibraryHandle, path: string, vocabularyOnly: boolean): Loaded {
+function load(llama: LibraryHandle, path: string, vocabularyOnly: boolean, threads: number): Loaded {
   const modelDefaults = llama.func('llama_model_default_params', modelParams, []) as () => Raw
   const model = modelDefaults()
   if (vocabularyOnly) model.raw[vocabOnlyOffset] = 1
@@ -71,8 +71,8 @@ function load(llama: LibraryHandle, path: string, vocabularyOnly: boolean): Load
   view.setUint32(0, maxContext, true) // n_ctx
   view.setUint32(4, maxPrompt, true) // n_batch
   view.setUint32(8, maxPrompt, true) // n_ubatch
-  view.setInt32(28, 1, true) // n_threads
-  view.setInt32(32, 1, true) // n_threads_batch
+  view.setInt32(28, threads, true) // n_threads
+  view.setInt32(32, threads, true) // n_threads_batch
   const context = llama.func('llama_init_from_model', 'uintptr_t', ['uintptr_t', contextParams])(
     handle,
     params
@@ -168,7 +168,7 @@ let calls: ReturnType<typeof createCalls> | undefined
 async function answer(request: OracleRequest): Promise<unknown> {
   if (request.op === 'load') {
     const { llama } = await open(request.variant)
-    calls = createCalls(llama, load(llama, request.path, request.vocabularyOnly))
+    calls = createCalls(llama, load(llama, request.path, request.vocabularyOnly, request.threads))
     return undefined
   }
   if (calls === undefined) throw new Error('no model is loaded')

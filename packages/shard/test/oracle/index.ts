@@ -36,7 +36,14 @@ export interface Oracle extends AsyncDisposable {
 
 /** A question to the child. */
 export type OracleRequest =
-  | { id: number; op: 'load'; path: string; vocabularyOnly: boolean; variant: string | undefined }
+  | {
+      id: number
+      op: 'load'
+      path: string
+      vocabularyOnly: boolean
+      variant: string | undefined
+      threads: number
+    }
   | { id: number; op: 'tokenize'; texts: readonly string[]; parseSpecial: boolean }
   | { id: number; op: 'isEog'; token: number }
   | { id: number; op: 'generate'; prompt: readonly number[]; count: number }
@@ -52,7 +59,7 @@ export interface OracleReply {
 
 /** Starts llama.cpp on a model. `vocabularyOnly` loads no weights: enough for the tokenizer. */
 export async function createOracle(
-  init: { path?: string; vocabularyOnly?: boolean; variant?: string } = {}
+  init: { path?: string; vocabularyOnly?: boolean; variant?: string; threads?: number } = {}
 ): Promise<Oracle> {
   const path = init.path ?? process.env['KWAAI_MODEL_PATH']
   if (path === undefined) throw new Error('KWAAI_MODEL_PATH is not set')
@@ -84,8 +91,9 @@ export async function createOracle(
       child.send({ id, ...request }, (error) => error !== null && reject(error))
     })
 
-  const { vocabularyOnly = false, variant } = init
-  await ask({ op: 'load', path, vocabularyOnly, variant })
+  // More threads are for benchmarks: the bits of llama.cpp's single rows depend on their number.
+  const { vocabularyOnly = false, variant, threads = 1 } = init
+  await ask({ op: 'load', path, vocabularyOnly, variant, threads })
   return {
     tokenizeAll: (texts, parseSpecial) => ask({ op: 'tokenize', texts, parseSpecial }),
     tokenize: async (text, parseSpecial) =>
