@@ -123,7 +123,7 @@ it('can be disposed while it starts, and before it starts', async () => {
 })
 
 it('takes a bounded number of waiting calls', async () => {
-  await withRunner({ maxPending: 2 }, async (runner) => {
+  await withRunner({ maxWaitingCalls: 2 }, async (runner) => {
     const session = await runner.open({ maxTokens: 600 })
     const calls = [1, 2, 3].map(() => code(runner.forward([step(session, 0, 600)])))
     expect(await Promise.all(calls)).toEqual(['no error', 'no error', 'ERR_BACKEND_BUSY'])

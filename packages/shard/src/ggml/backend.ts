@@ -10,7 +10,7 @@ import { systemClock } from '@kwaai/interface/memory'
 import { shardError } from '../errors.ts'
 import { llamaConfig, readGguf } from '../gguf/index.ts'
 import { createBlockRunner } from './block-runner.ts'
-import { defaultMaxKvBytes, defaultMaxPending, defaultStartTimeoutMs, pieceBytes } from './constants.ts'
+import { defaultMaxKvBytes, defaultMaxWaitingCalls, defaultStartTimeoutMs, pieceBytes } from './constants.ts'
 import { createHeadRunner } from './head-runner.ts'
 import { findLibraries, unavailable } from './library.ts'
 import type { Calls, KvFormat, StartReply } from './messages.ts'
@@ -26,7 +26,7 @@ export interface GgmlBackendInit {
   /** Most bytes of all KV caches together. Default 4 GiB. */
   maxKvBytes?: number
   /** Most calls that wait; the next one is refused. Default 256. */
-  maxPending?: number
+  maxWaitingCalls?: number
   /** A folder with ggml's libraries, instead of the installed package's. */
   libraryDir?: string
   /** The library of this instruction set, such as `haswell`, instead of the best one the processor can run. */
@@ -59,7 +59,7 @@ export function createGgmlBackend(
   components: GgmlBackendComponents = {}
 ): BlockBackend {
   const { threads = 1, kvFormat = 'f16', maxKvBytes = defaultMaxKvBytes } = init
-  const { maxPending = defaultMaxPending, startTimeoutMs = defaultStartTimeoutMs } = init
+  const { maxWaitingCalls = defaultMaxWaitingCalls, startTimeoutMs = defaultStartTimeoutMs } = init
   const { clock = systemClock } = components
   if (!Number.isSafeInteger(threads) || threads < 1 || threads > 512)
     throw new RangeError(`threads is ${threads}, not a whole number from 1 to 512`)
@@ -70,7 +70,7 @@ export function createGgmlBackend(
   async function start(): Promise<Started> {
     const dir = init.libraryDir ?? (await findLibraries())
     if (closed) throw closedError()
-    const process = startGgmlProcess(maxPending)
+    const process = startGgmlProcess(maxWaitingCalls)
     current = process
     const late = (): Error => new Error(`it was not ready after ${startTimeoutMs} ms`)
     const deadline = deadlineSignal(clock, startTimeoutMs, late)

@@ -31,7 +31,7 @@ export const residualLimit: number = 1e8
 export const defaultMaxKvBytes: number = 4 * 2 ** 30
 
 /** Default bound of calls that wait. */
-export const defaultMaxPending: number = 256
+export const defaultMaxWaitingCalls: number = 256
 
 /** Default wait for the child process to load its libraries and test itself, in milliseconds. */
 export const defaultStartTimeoutMs: number = 30_000

@@ -16,74 +16,89 @@ export interface HeadHost {
   free(): void
 }
 
+/** A graph from one tensor to another. */
+interface Graph {
+  run(input: Int32Array | Float32Array, output: Float32Array): void
+  free(): void
+}
+
+function buildGraph(
+  ggml: Ggml,
+  input: (ctx: number) => number,
+  result: (ctx: number, input: number) => number
+): Graph {
+  const { c } = ggml
+  const ctx = createContext(ggml, 8, 8)
+  const graph = c.ggml_new_graph_custom(ctx, 8, false)
+  const from = input(ctx)
+  c.ggml_set_input(from)
+  const to = result(ctx, from)
+  c.ggml_set_output(to)
+  c.ggml_build_forward_expand(graph, to)
+  const allocator = c.ggml_gallocr_new(ggml.bufferType)
+  if (!c.ggml_gallocr_alloc_graph(allocator, graph)) throw new Error('no memory for intermediate values')
+  return {
+    run(values, output) {
+      c.ggml_backend_tensor_set(from, values, 0, values.byteLength)
+      const status = ggml.compute(graph)
+      if (status !== 0) throw new Error(`ggml_backend_graph_compute returned ${status}`)
+      c.ggml_backend_tensor_get(to, output, 0, output.byteLength)
+    },
+    free() {
+      c.ggml_gallocr_free(allocator)
+      c.ggml_free(ctx)
+    }
+  }
+}
+
 /** @returns embedding and head over these weights. */
 export function createHeadHost(ggml: Ggml, config: LlamaConfig, weights: HeadWeights): HeadHost {
   const { c } = ggml
   const { hiddenSize, vocabularySize } = config
 
-  /** One row at a time, as llama.cpp computes the last row of a prompt and every generated one. */
-  function buildLogits(): { graph: number; hidden: number; output: number; free(): void } {
-    const ctx = createContext(ggml, 8, 8)
-    const graph = c.ggml_new_graph_custom(ctx, 8, false)
-    const hidden = c.ggml_new_tensor_2d(ctx, ggmlType.F32, hiddenSize, 1)
-    c.ggml_set_input(hidden)
-    const normed = c.ggml_mul(ctx, c.ggml_rms_norm(ctx, hidden, config.rmsEpsilon), weights.outputNorm)
-    const output = c.ggml_mul_mat(ctx, weights.output, normed)
-    c.ggml_set_output(output)
-    c.ggml_build_forward_expand(graph, output)
-    const allocator = allocate(ggml, graph)
-    return {
-      graph,
-      hidden,
-      output,
-      free() {
-        c.ggml_gallocr_free(allocator)
-        c.ggml_free(ctx)
+  const buildEmbedding = (count: number): Graph =>
+    buildGraph(
+      ggml,
+      (ctx) => c.ggml_new_tensor_1d(ctx, ggmlType.I32, count),
+      (ctx, ids) => c.ggml_get_rows(ctx, weights.tokenEmbedding, ids)
+    )
+  /** For one row, as llama.cpp computes the last row of a prompt and every generated one. */
+  const buildHead = (): Graph =>
+    buildGraph(
+      ggml,
+      (ctx) => c.ggml_new_tensor_2d(ctx, ggmlType.F32, hiddenSize, 1),
+      (ctx, hidden) => {
+        const normed = c.ggml_mul(ctx, c.ggml_rms_norm(ctx, hidden, config.rmsEpsilon), weights.outputNorm)
+        return c.ggml_mul_mat(ctx, weights.output, normed)
       }
-    }
-  }
+    )
 
-  let head: ReturnType<typeof buildLogits> | undefined
+  let head: Graph | undefined
+  // That of the single token is used all the time, others once.
+  let single: Graph | undefined
   return {
     embed(ids) {
-      const ctx = createContext(ggml, 4, 4)
-      const graph = c.ggml_new_graph_custom(ctx, 4, false)
-      const input = c.ggml_new_tensor_1d(ctx, ggmlType.I32, ids.length)
-      c.ggml_set_input(input)
-      const output = c.ggml_get_rows(ctx, weights.tokenEmbedding, input)
-      c.ggml_set_output(output)
-      c.ggml_build_forward_expand(graph, output)
-      const allocator = allocate(ggml, graph)
-      c.ggml_backend_tensor_set(input, ids, 0, ids.byteLength)
-      compute(ggml, graph)
       const hidden = new Float32Array(ids.length * hiddenSize)
-      c.ggml_backend_tensor_get(output, hidden, 0, hidden.byteLength)
-      c.ggml_gallocr_free(allocator)
-      c.ggml_free(ctx)
+      if (ids.length === 1) {
+        single ??= buildEmbedding(1)
+        single.run(ids, hidden)
+        return hidden
+      }
+      const graph = buildEmbedding(ids.length)
+      graph.run(ids, hidden)
+      graph.free()
       return hidden
     },
     logits(hidden) {
-      head ??= buildLogits()
-      c.ggml_backend_tensor_set(head.hidden, hidden, 0, hidden.byteLength)
-      compute(ggml, head.graph)
+      head ??= buildHead()
       const logits = new Float32Array(vocabularySize)
-      c.ggml_backend_tensor_get(head.output, logits, 0, logits.byteLength)
+      head.run(hidden, logits)
       return logits
     },
     free() {
       head?.free()
-      head = undefined
+      single?.free()
+      head = single = undefined
     }
   }
-}
-
-function allocate(ggml: Ggml, graph: number): number {
-  const allocator = ggml.c.ggml_gallocr_new(ggml.bufferType)
-  if (!ggml.c.ggml_gallocr_alloc_graph(allocator, graph)) throw new Error('no memory for intermediate values')
-  return allocator
-}
-
-function compute(ggml: Ggml, graph: number): void {
-  const status = ggml.compute(graph)
-  if (status !== 0) throw new Error(`ggml_backend_graph_compute returned ${status}`)
 }

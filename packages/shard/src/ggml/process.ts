@@ -29,7 +29,7 @@ interface Pending {
 const keptErrorText = 2048
 
 /** Starts the child process. */
-export function startGgmlProcess(maxPending: number): GgmlProcess {
+export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
   const own = import.meta.url
   const fromSource = own.endsWith('.ts')
   const child: ChildProcess = fork(
@@ -102,10 +102,10 @@ export function startGgmlProcess(maxPending: number): GgmlProcess {
       return new Promise<Calls[N][1]>((resolve, reject) => {
         if (signal?.aborted === true) return reject(signal.reason)
         if (gone !== undefined) return reject(gone)
-        if (pending.size >= maxPending)
+        if (pending.size >= maxWaitingCalls)
           return reject(
             shardError('ERR_BACKEND_BUSY', `Cannot take the call: ${pending.size} are waiting`, {
-              details: { limit: maxPending }
+              details: { limit: maxWaitingCalls }
             })
           )
         const id = next++
