@@ -16,9 +16,10 @@ export const toyResult: readonly number[] = [
 const bounds = { F32: 1e-5, Q4_0: 2e-2 } as const
 
 /** |a - b| / |b|, Euclidean norms. */
-export function relativeError(a: Float32Array, b: readonly number[]): number {
+export function relativeError(a: Float32Array, b: ArrayLike<number>): number {
   let [difference, norm] = [0, 0]
-  for (const [i, value] of b.entries()) {
+  for (let i = 0; i < b.length; i++) {
+    const value = b[i] as number
     difference += ((a[i] ?? NaN) - value) ** 2
     norm += value ** 2
   }
