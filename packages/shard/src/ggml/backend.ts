@@ -46,6 +46,12 @@ interface Started {
   facts: StartReply
 }
 
+interface Loaded {
+  process: GgmlProcess
+  runner: number
+  weightBytes: number
+}
+
 /**
  * A backend on llama.cpp's own kernels: ggml by FFI, in a child process. One process serves all runners of a
  * backend, so that a crash in native code takes these and nothing else; its runners then reject with
@@ -66,6 +72,8 @@ export function createGgmlBackend(
   let started: Promise<Started> | undefined
   let current: GgmlProcess | undefined
   let closed = false
+  // Loads go one after another, which bounds what is in memory on the way.
+  let loaded: Promise<void> = Promise.resolve()
 
   async function start(): Promise<Started> {
     const dir = init.libraryDir ?? (await findLibraries())
@@ -109,15 +117,28 @@ export function createGgmlBackend(
   }
 
   /** Brings a part of a model into the process, in pieces, so that no more than a few are in memory here. */
-  async function load(
+  function load(
     model: ByteSource,
     request: Omit<Calls['load'][0], 'specs'>,
     parts: readonly PartTensor[],
     options: CallOptions
-  ): Promise<{ process: GgmlProcess; runner: number; weightBytes: number }> {
+  ): Promise<Loaded> {
+    const before = loaded
+    const work = abortable(before, options.signal).then(() => loadNow(model, request, parts, options))
+    loaded = Promise.allSettled([before, work]).then(() => undefined)
+    return work
+  }
+
+  async function loadNow(
+    model: ByteSource,
+    request: Omit<Calls['load'][0], 'specs'>,
+    parts: readonly PartTensor[],
+    options: CallOptions
+  ): Promise<Loaded> {
     const { process } = await ready(options)
     const specs = parts.map(({ spec }) => spec)
-    const { runner } = await process.call('load', { ...request, specs }, options)
+    // Not to be cancelled on the way: what nobody knows of would stay loaded.
+    const { runner } = await process.call('load', { ...request, specs })
     try {
       let before: Promise<unknown> = Promise.resolve()
       for (const [tensor, { tensor: place }] of parts.entries())

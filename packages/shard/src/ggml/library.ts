@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { shardError } from '../errors.ts'
 import { knownBuilds } from './constants.ts'
@@ -34,6 +35,11 @@ export async function findLibraries(): Promise<string> {
   if (name === undefined)
     throw unavailable(`there are no libraries for ${process.platform} on ${process.arch}`)
   const packageName = `@node-llama-cpp/${name}`
+  try {
+    createRequire(import.meta.url).resolve('koffi')
+  } catch (cause) {
+    throw unavailable('the package koffi is not installed', cause)
+  }
   let bins: { binsDir: string; packageVersion: string }
   try {
     const module = (await import(packageName)) as { getBinsDir(): typeof bins }

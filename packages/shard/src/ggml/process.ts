@@ -67,7 +67,7 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
     let open = 2
     const over = (): void => {
       if (--open > 0) return
-      const text = errorText.trim().split('\n').at(-1) ?? ''
+      const text = lastWords(errorText)
       finish(crashed(text === '' ? status : `${status}, ${text}`))
       resolve()
     }
@@ -135,4 +135,10 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
       await ended
     }
   }
+}
+
+/** The line that says what went wrong, of what a process wrote before it ended. */
+function lastWords(text: string): string {
+  const lines = text.trim().split('\n')
+  return (lines.findLast((line) => /error|assert/i.test(line)) ?? lines.at(-1) ?? '').trim()
 }
