@@ -1,10 +1,12 @@
 import type {
+  BlockRunner,
   CallOptions,
   ChainHop,
   Clock,
   HeadRunner,
   LanguageModel,
   Logger,
+  ModelShape,
   Network,
   Random,
   RecordStore
@@ -12,6 +14,7 @@ import type {
 import { createTextModel, localBlocks, type BlockPipelineSource } from '@kwaai/shard/generate'
 import { createAdvertiser, createChainSource, type ChainSource } from '@kwaai/shard/route'
 import { createBlockServer, type BlockServer } from '@kwaai/shard/session'
+import { nodeError } from './errors.ts'
 import type { LoadedModel } from './loaded-model.ts'
 import type { OpenedModel } from './model-store.ts'
 import { createTeardown } from './teardown.ts'
@@ -63,7 +66,7 @@ export async function createServing(
       }
     }
     const model = createTextModel(
-      { id: opened.id },
+      { id: opened.id, ...roomForContext(loaded) },
       { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
     )
     return {
@@ -120,7 +123,7 @@ async function findBlocks(
   options: CallOptions
 ): Promise<{ blocks: BlockPipelineSource; chains?: ChainSource }> {
   const { runner, config } = loaded
-  if (runner !== undefined && runner.from === 0 && runner.to === config.blockCount) {
+  if (runner !== undefined && holdsAll(runner, config)) {
     return { blocks: localBlocks(runner, { peer: network.peerId, numericsClass }) }
   }
   const chains = createChainSource(
@@ -130,6 +133,23 @@ async function findBlocks(
   await chains.start(options)
   undo(() => chains.stop())
   return { blocks: chains, chains }
+}
+
+/** Where this process computes alone, its memory may hold less than the model's context; then that is the context. */
+function roomForContext({ runner, maxKvBytes, config }: LoadedModel): { contextLength?: number } {
+  if (maxKvBytes === undefined || runner === undefined || !holdsAll(runner, config)) return {}
+  const tokens = Math.floor(maxKvBytes / runner.kvBytesPerToken)
+  // Backends give room in buckets of up to this many tokens.
+  const contextLength = tokens - (tokens % 256)
+  if (contextLength > 0) return { contextLength }
+  throw nodeError(
+    'ERR_NODE_OUT_OF_MEMORY',
+    `Cannot answer with this model: --max-memory leaves room for ${tokens} tokens beside the weights, and 256 is the least`
+  )
+}
+
+function holdsAll(runner: BlockRunner, config: ModelShape): boolean {
+  return runner.from === 0 && runner.to === config.blockCount
 }
 
 /** The two ends of the model, loaded when somebody first asks: a server of blocks alone never needs them. */

@@ -133,7 +133,8 @@ describe('a server that dies', () => {
         })
       )
       expect(killed).toBe(true)
-      expect(middle.error.code).toBe('ERR_SHARD_HOP_FAILED')
+      expect(middle.error.code).toBe('ERR_MODEL_UNAVAILABLE')
+      expect(middle.error.cause).toMatchObject({ code: 'ERR_SHARD_HOP_FAILED' })
       expect(middle.error.message).toContain('blocks 10 to 19')
       expect(middle.ms).toBeLessThan(30_000)
 

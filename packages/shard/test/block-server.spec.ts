@@ -124,6 +124,13 @@ describe('a session', () => {
     expect(await openCode({ session: keyOf(6) })).toBe('opened')
   })
 
+  test('is never offered more rows than its caller may hold', async () => {
+    stage = await createStage([0, 6], { maxKvBytes: 4_000, maxKvBytesPerPeer: 3_000 })
+    expect(stage.servers[0]?.stats()).toMatchObject({ maxTokens: 30, freeTokens: 40 })
+    expect(await openCode({ session: keyOf(1), maxTokens: 31 })).not.toBe('ERR_SHARD_SERVER_FULL')
+    expect(await openCode({ session: keyOf(2), maxTokens: 30 })).toBe('opened')
+  })
+
   test('needs room in the cache, of its caller and of all', async () => {
     // 100 bytes a token.
     stage = await createStage([0, 6], { maxKvBytes: 10_000, maxKvBytesPerPeer: 7_000 })

@@ -147,7 +147,9 @@ describe('a source', () => {
     const error = await source.open({ maxTokens: 16 }).catch((reason: unknown) => reason)
     expect(error).toMatchObject({
       code: 'ERR_MODEL_UNAVAILABLE',
-      message: 'Cannot open the session: the chain has no server for blocks 2 to 5',
+      message:
+        'Cannot open the session: the chain has no server for blocks 2 to 5; ' +
+        'one of blocks 4 to 5 is left out: Its sessions hold 10 tokens and 16 are needed',
       details: { retryAfterMs: 5000 }
     })
     expect(KwaaiError.is(error) && error.details['reasons']).toContainEqual({

@@ -1,4 +1,4 @@
-import type { BlockRunner, BlockStep } from '@kwaai/interface'
+import { KwaaiError, type BlockRunner, type BlockStep } from '@kwaai/interface'
 import { expect, test } from 'vitest'
 import { localBlocks } from '../src/generate/index.ts'
 
@@ -124,4 +124,18 @@ test.each([
 ])('runners have to cover the model exactly: %j', (spans) => {
   const runners = spans.map(([from, to]) => runner(from as number, to as number, []))
   expect(() => localBlocks(runners)).toThrow(expect.objectContaining({ code: 'ERR_BACKEND_INVALID_RANGE' }))
+})
+
+test('where the backend has no room, the caller is asked to come again, and nothing stays open', async () => {
+  const diary: string[] = []
+  const full = new KwaaiError('ERR_BACKEND_OUT_OF_MEMORY', 'Cannot open a session of 8 tokens: full')
+  const second: BlockRunner = { ...runner(2, 4, diary), open: () => Promise.reject(full) }
+  const blocks = localBlocks([runner(0, 2, diary), second])
+  await expect(blocks.open({ maxTokens: 8 })).rejects.toMatchObject({
+    code: 'ERR_MODEL_UNAVAILABLE',
+    message: full.message,
+    details: { retryAfterMs: 2_000 },
+    cause: full
+  })
+  expect(diary).toEqual(['0 closed'])
 })

@@ -148,7 +148,13 @@ describe('a plan', () => {
       ],
       { maxTokens: 100, excluded: (peer) => (peer === 'c' ? 'It failed' : undefined) }
     )
-    expect(planning.problem).toBe('the chain has no server for blocks 0 to 29')
+    expect(planning.problem).toBe(
+      'the chain has no server for blocks 0 to 29; one of blocks 0 to 9 is left out: It has room for 99 tokens and 100 are needed'
+    )
+    // Who is left out beside another server of the same blocks is not what is missing.
+    expect(plan([three[0]!, { ...three[0]!, peer: 'y', freeTokens: 0 }]).problem).toBe(
+      'the chain has no server for blocks 10 to 29'
+    )
     expect(Object.fromEntries(planning.explain.map(({ advert, reason }) => [advert.peer, reason]))).toEqual({
       a: 'It has room for 99 tokens and 100 are needed',
       b: 'Its sessions hold 50 tokens and 100 are needed',

@@ -370,7 +370,8 @@ test('leaving the loop closes the pipeline and gives the place back', async () =
 
 test('a failure in mid-stream is thrown with a code, after the text so far', async () => {
   for (const [thrown, code] of [
-    [new KwaaiError('ERR_SHARD_HOP_FAILED', 'dead'), 'ERR_SHARD_HOP_FAILED'],
+    [new KwaaiError('ERR_SHARD_HOP_FAILED', 'dead', { details: { peer: 'p' } }), 'ERR_MODEL_UNAVAILABLE'],
+    [new KwaaiError('ERR_SHARD_CHAIN_CLOSED', 'closed'), 'ERR_SHARD_CHAIN_CLOSED'],
     [new Error('dead'), 'ERR_GENERATE_FAILED'],
     ['dead', 'ERR_GENERATE_FAILED']
   ] as const) {
@@ -388,6 +389,34 @@ test('a failure in mid-stream is thrown with a code, after the text so far', asy
     expect(seen).toEqual(['start', 'text', 'text'])
     expect(trace.closed).toBe(1)
   }
+})
+
+test('a server that fails is told in the words of every model: come again', async () => {
+  const details = { peer: 'p', from: 2, to: 4, step: 1 }
+  const cause = new KwaaiError('ERR_SHARD_HOP_FAILED', 'the server of blocks 2 to 3 is gone', { details })
+  for (const told of [
+    cause,
+    new KwaaiError(cause.code, cause.message, { details: { ...details, retryAfterMs: 9 } })
+  ]) {
+    const { model } = setUp({ init: { retryAfterMs: 250 }, before: () => Promise.reject(told) })
+    const error: unknown = await outcomeOf(model.chat(ask('hi'))).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({
+      code: 'ERR_MODEL_UNAVAILABLE',
+      message: cause.message,
+      details: { ...details, retryAfterMs: told === cause ? 250 : 9 },
+      cause: told
+    })
+  }
+})
+
+test('a request that names no number gets the answer of the default length, and takes room for no more', async () => {
+  const { model, trace } = setUp({ script: tokenizer.encode('abc'), init: { answerTokens: 5 } })
+  const run = await outcomeOf(model.chat(ask('hi')))
+  expect(run).toMatchObject({ reason: 'length', usage: { completionTokens: 5 } })
+  const { promptTokens } = run.usage
+  expect(trace.opened).toEqual([promptTokens + 4])
+  await outcomeOf(model.chat(ask('hi', { maxTokens: 9 })))
+  expect(trace.opened[1]).toBe(promptTokens + 8)
 })
 
 test('a step of the prompt that fails is told once, whichever it is', async () => {

@@ -1,4 +1,4 @@
-import type { BlockRunner, CallOptions, KvHandle } from '@kwaai/interface'
+import { KwaaiError, type BlockRunner, type CallOptions, type KvHandle } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { BlockPipeline, BlockPipelineSource, PipelineStep } from './pipeline.ts'
 
@@ -48,6 +48,7 @@ export function localBlocks(
         }
       } catch (error) {
         await Promise.all(hops.map(({ runner, session }) => runner.close(session)))
+        if (KwaaiError.is(error, 'ERR_BACKEND_OUT_OF_MEMORY')) throw noRoom(error)
         throw error
       }
       return createPipeline(hops, chain)
@@ -114,6 +115,11 @@ function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): Bl
       return closing
     }
   }
+}
+
+/** Room comes back when another answer ends. */
+function noRoom(cause: KwaaiError): Error {
+  return shardError('ERR_MODEL_UNAVAILABLE', cause.message, { cause, details: { retryAfterMs: 2_000 } })
 }
 
 function closed(): Error {

@@ -36,6 +36,8 @@ export interface TextModelInit {
   ownedBy?: string
   /** Longest prompt and answer together, in tokens. Default and maximum: what the model was made for. */
   contextLength?: number
+  /** Tokens of an answer at most where the request names no number: its room is taken at every server. Default 2,048. */
+  answerTokens?: number
   /** Rows of a prompt in one step. Default 64. */
   prefillRows?: number
   /** Steps of a prompt under way at once. Default 16. */
@@ -58,7 +60,9 @@ export type TextModelComponents = {
  * A language model over the blocks of one model, wherever they are: the two ends and the sampling here, the
  * blocks behind a {@link BlockPipelineSource}.
  *
- * A prompt that leaves no room for an answer is refused; an answer ends with `length` where the context ends.
+ * A prompt that leaves no room for an answer is refused; an answer ends with `length` where the context ends,
+ * or after `answerTokens` where the request names no number. A server that fails is `ERR_MODEL_UNAVAILABLE`, with
+ * the failure as its `cause`.
  * The token that ends an answer is counted and handed out like the others, without text.
  *
  * @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST` for limits that make no sense, and what
@@ -68,9 +72,11 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
   const { head, blocks, clock = systemClock, random = systemRandom } = components
   const { id, ownedBy = 'kwaai', created = Math.floor(clock.now() / 1000) } = init
   const { prefillRows = 64, prefillSteps = 16, maxConcurrent = 8, retryAfterMs = 1_000 } = init
+  const { answerTokens = 2_048 } = init
   const { tokenizer, template } = endsOf(components, clock)
   const contextLength = Math.min(init.contextLength ?? Infinity, head.shape.contextLength)
-  for (const [param, value] of Object.entries({ prefillRows, prefillSteps, maxConcurrent, contextLength })) {
+  const counts = { prefillRows, prefillSteps, maxConcurrent, contextLength, answerTokens }
+  for (const [param, value] of Object.entries(counts)) {
     if (!Number.isSafeInteger(value) || value < 1) throw invalid(param, 'it has to be a positive integer')
   }
   const maxCharacters = defaultTemplateLimits.maxCharacters
@@ -89,7 +95,7 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
         { details: { promptTokens, contextLength } }
       )
     }
-    const maxTokens = Math.min(options.maxTokens ?? Infinity, contextLength - promptTokens)
+    const maxTokens = Math.min(options.maxTokens ?? answerTokens, contextLength - promptTokens)
     // The last token chosen is never run.
     const opened = await blocks.open({ maxTokens: Math.max(1, promptTokens + maxTokens - 1) }, call)
     await using pipeline = closeOnAbort(opened, call.signal)
@@ -132,7 +138,7 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
       yield* generate(prompt, options, call)
     } catch (error) {
       call.signal?.throwIfAborted()
-      if (KwaaiError.is(error)) throw error
+      if (KwaaiError.is(error)) throw lostServer(error) ? broken(error, retryAfterMs) : error
       throw shardError(
         'ERR_GENERATE_FAILED',
         `Cannot go on: ${error instanceof Error ? error.message : 'a part failed'}`,
@@ -193,6 +199,17 @@ function encodeChat(template: ChatTemplate, { messages }: ChatRequest): number[]
     if (KwaaiError.is(error, 'ERR_TEMPLATE_REFUSED')) throw invalid('messages', error.message, error)
     throw error
   }
+}
+
+/** True for what went wrong at a server: such an error names the peer. */
+function lostServer(error: KwaaiError): boolean {
+  return error.code.startsWith('ERR_SHARD_') && typeof error.details['peer'] === 'string'
+}
+
+/** A chain that broke, in the words every language model uses: another try may find another chain. */
+function broken(cause: KwaaiError, retryAfterMs: number): Error {
+  const details = { retryAfterMs, ...cause.details }
+  return shardError('ERR_MODEL_UNAVAILABLE', cause.message, { cause, details })
 }
 
 /** The same pipeline, closed as soon as the signal aborts, whoever waits for what. */

@@ -88,7 +88,15 @@ export function planChain(adverts: readonly Advert[], init: PlanInit): Planning 
       : (fallen.get(advert) ?? notChosen(advert, candidates, best, splitting, init))
     return { advert, chosen, reason }
   })
-  if (best === undefined) return { problem: problemOf(candidates, blockCount), explain }
+  if (best === undefined) {
+    // Who only asks for too much, or comes a moment too early, should learn that servers exist.
+    const left = [...fallen].find(
+      ([{ from }]) => !candidates.some(({ advert }) => advert.from <= from && from < advert.to)
+    )
+    const hint =
+      left === undefined ? '' : `; one of blocks ${left[0].from} to ${left[0].to - 1} is left out: ${left[1]}`
+    return { problem: problemOf(candidates, blockCount) + hint, explain }
+  }
   const hops = best.hops.map(({ peer, from, to, numericsClass }) => ({ peer, from, to, numericsClass }))
   return { plan: { modelHash: init.modelHash, blockCount, hops }, costMs: best.costMs, explain }
 }

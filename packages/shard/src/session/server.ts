@@ -30,7 +30,7 @@ export interface BlockServerInit {
   modelHash: string
   /** What decides the bits of the runner's results: `BlockBackend.numericsClass()`. */
   numericsClass: string
-  /** Rows one session may hold. Default: the model's context. */
+  /** Rows one session may hold. Default: the model's context, or what one caller's bytes of cache hold. */
   maxTokens?: number
   /** Sessions open at once. Default 64. */
   maxSessions?: number
@@ -240,14 +240,20 @@ function resolve(init: BlockServerInit, runner: BlockRunner): BlockServerSetting
     )
   }
   const maxKvBytes = init.maxKvBytes ?? 1_073_741_824
+  const maxKvBytesPerPeer = init.maxKvBytesPerPeer ?? Math.floor(maxKvBytes / 2)
+  // An advert that promises more would be refused at every opening.
+  const most = Math.min(
+    runner.shape.contextLength,
+    Math.floor(Math.min(maxKvBytes, maxKvBytesPerPeer) / Math.max(1, runner.kvBytesPerToken))
+  )
   const settings: BlockServerSettings = {
     modelHash: init.modelHash,
     numericsClass: init.numericsClass,
-    maxTokens: Math.min(init.maxTokens ?? runner.shape.contextLength, runner.shape.contextLength),
+    maxTokens: Math.min(init.maxTokens ?? most, most),
     maxSessions: init.maxSessions ?? 64,
     maxSessionsPerPeer: init.maxSessionsPerPeer ?? 16,
     maxKvBytes,
-    maxKvBytesPerPeer: init.maxKvBytesPerPeer ?? Math.floor(maxKvBytes / 2),
+    maxKvBytesPerPeer,
     idleTimeoutMs: init.idleTimeoutMs ?? defaultIdleTimeoutMs,
     openTimeoutMs: init.openTimeoutMs ?? defaultOpenTimeoutMs,
     maxPendingSteps: init.maxPendingSteps ?? 16,
