@@ -19,6 +19,15 @@ export function addressInUse(listen: readonly string[], cause: unknown): KwaaiEr
   )
 }
 
+/** The error for an address to dial that does not say who answers there. */
+export function withoutPeer(address: string): KwaaiError<NetworkErrorCode> {
+  return new KwaaiError(
+    'ERR_NETWORK_INVALID_ADDRESS',
+    `Cannot dial the address ${JSON.stringify(address.slice(0, 200))}: it does not end in /p2p/ and a peer id`,
+    { details: { address } }
+  )
+}
+
 /** The name of an error, for errors of libp2p, which have no codes. */
 export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : ''

@@ -9,7 +9,7 @@ import {
 } from '@kwaai/interface/streams'
 import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { PING_BYTES, PING_PROTOCOL } from './constants.ts'
-import { addressInUse, errorName, unsupported } from './errors.ts'
+import { addressInUse, errorName, unsupported, withoutPeer } from './errors.ts'
 import type { HostInit } from './libp2p-host.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
 
@@ -56,18 +56,17 @@ async function loadLibp2p(): Promise<Libp2pModule> {
  * Starts a libp2p host.
  *
  * @throws A KwaaiError `ERR_NETWORK_UNSUPPORTED` when libp2p is not installed, `ERR_NETWORK_ADDRESS_IN_USE`
- * when it cannot listen, `ERR_NETWORK_INVALID_ADDRESS` for a listen address that cannot be read.
+ * when it cannot listen, `ERR_NETWORK_INVALID_ADDRESS` for an address to listen on or to join that cannot be read.
  */
 export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> {
   const { startHost, multiaddr, peerIdFromString } = await loadLibp2p()
-  for (const address of [...init.listen, ...init.announce]) {
+  for (const address of [...init.listen, ...init.announce, ...init.bootstrap]) {
     try {
       multiaddr(address)
     } catch (error) {
       throw invalidAddress(address, error)
     }
   }
-
   const toPeer = (peer: PeerId): Libp2pPeerId => {
     try {
       return peerIdFromString(peer)
@@ -75,6 +74,9 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
       throw invalidAddress(peer, error)
     }
   }
+  // Dialled in the background, where nobody would hear that it can never work.
+  for (const address of init.bootstrap) toPeer(peerOf(address))
+
   const handle = (libp2p: Libp2p, protocol: string): Promise<void> =>
     libp2p.handle(
       protocol,
@@ -147,9 +149,7 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
         return addressOrPeer
       }
       options.signal?.throwIfAborted()
-      // Without its id the peer at the other end could be anybody.
-      const peer = /\/p2p\/([^/]+)$/.exec(addressOrPeer)?.[1]
-      if (peer === undefined) throw invalidAddress(addressOrPeer)
+      const peer = peerOf(addressOrPeer)
       const id = toPeer(peer)
       try {
         const address = multiaddr(addressOrPeer)
@@ -207,4 +207,11 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
       await libp2p.stop()
     }
   }
+}
+
+/** The peer an address ends in. Without its id the peer at the other end could be anybody. */
+function peerOf(address: string): string {
+  const peer = /\/p2p\/([^/]+)$/.exec(address)?.[1]
+  if (peer === undefined) throw withoutPeer(address)
+  return peer
 }

@@ -25,6 +25,7 @@ export interface HostInit {
   privateKey: Uint8Array
   listen: readonly string[]
   announce: readonly string[]
+  bootstrap: readonly string[]
   maxConnections: number
   dialTimeoutMs: number
 }

@@ -108,6 +108,7 @@ export function createNetwork(init: NetworkInit, components: NetworkComponents =
         privateKey,
         listen,
         announce: init.announce ?? [],
+        bootstrap: init.bootstrap ?? [],
         maxConnections: init.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
         dialTimeoutMs: init.dialTimeoutMs ?? DEFAULT_DIAL_TIMEOUT_MS
       },

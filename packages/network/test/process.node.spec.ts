@@ -105,6 +105,19 @@ test('a taken port and an address that cannot be read are told in a sentence', a
   expect(networks[0]?.addresses()[0]).toContain(`/tcp/${port}/`)
 })
 
+test('an address to join that can never work is told at the start', async () => {
+  for (const [address, why] of [
+    ['nowhere', 'neither a multiaddr nor a peer id'],
+    ['/ip4/127.0.0.1/tcp/1', 'does not end in /p2p/'],
+    ['/ip4/127.0.0.1/tcp/1/p2p/nobody', 'neither a multiaddr nor a peer id']
+  ] as const) {
+    const start = startNetwork({ bootstrap: [address] })
+    const error = await assertRejectsWith(start, 'ERR_NETWORK_INVALID_ADDRESS', 'start')
+    expect(error.message).toContain(address.split('/').at(-1))
+    expect(error.message).toContain(why)
+  }
+})
+
 test('a peer without listen addresses dials and is answered', async () => {
   const server = await startNetwork()
   const client = await startNetwork({ listen: [] })

@@ -4,6 +4,16 @@ import { main } from './cli/main.ts'
 const ending = new AbortController()
 const signalStatus: Partial<Record<NodeJS.Signals, number>> = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
 
+let unwritten: NodeJS.ErrnoException | undefined
+
+/** A reader that leaves is no failure of the command; a full disk is one. */
+function statusOf(status: number): number {
+  if (unwritten === undefined) return status
+  if (unwritten.code === 'EPIPE' || unwritten.code === 'EIO') return status
+  process.stderr.write(`kwaai: Cannot write the output: ${unwritten.message}\n`)
+  return 1
+}
+
 function end(reason: string): void {
   // The second request does not wait for a graceful end.
   if (ending.signal.aborted) process.exit(signalStatus[reason as NodeJS.Signals] ?? 1)
@@ -16,8 +26,10 @@ if (process.connected) process.on('disconnect', () => end('disconnect'))
 // Whoever read our output is gone: a closed terminal, or `| head`.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE' || error.code === 'EIO') end('EPIPE')
-    else throw error
+    // Each write that is still on its way fails too: only the first one counts.
+    if (unwritten !== undefined) return
+    unwritten = error
+    ending.abort(error)
   })
 }
 
@@ -29,9 +41,11 @@ main(process.argv.slice(2), {
   signal: ending.signal
 }).then(
   (status) => {
-    process.exitCode = status
     // What still holds the event loop (an idle socket, standard input) is no reason to stay.
-    process.stdout.write('', () => process.exit())
+    process.stdout.write('', (error) => {
+      if (error) unwritten ??= error
+      process.exit(statusOf(status))
+    })
   },
   (error: unknown) => {
     process.stderr.write(

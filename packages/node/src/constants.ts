@@ -18,3 +18,6 @@ export const stopTimeoutMs = 10_000
 
 /** How long the demonstration waits for its servers to find each other. */
 export const demoReadyTimeoutMs = 60_000
+
+/** How long a node dials the addresses to join before people are told that none answers. */
+export const joinNoteMs = 5_000

@@ -53,6 +53,7 @@ export async function createServing(
   const { opened, loaded, clock, random } = components
   const teardown = createTeardown()
   try {
+    const room = roomForContext(loaded)
     const numericsClass = await loaded.backend.numericsClass()
     const server = await serveBlocks(components, numericsClass, teardown.add, options)
     const source = await findBlocks(components, numericsClass, teardown.add, options)
@@ -66,7 +67,7 @@ export async function createServing(
       }
     }
     const model = createTextModel(
-      { id: opened.id, ...roomForContext(loaded) },
+      { id: opened.id, ...room },
       { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
     )
     return {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -51,13 +51,30 @@ describe('the command line', () => {
       runCli(['up', '--wings']),
       runCli(['up', '--blocks', '5-2']),
       runCli(['up', '--api-port', '70000']),
-      runCli(['up', '--name', '../x'])
+      runCli(['up', '--name', '../x']),
+      runCli(['demo', '--max-tokens', 'many']),
+      runCli(['demo', '--api-port', 'x']),
+      runCli(['chat', 'hello', '--api-port', '1', '--model', 'default'])
     ])
     expectRefusal(results[0] as CliResult, 2, "'fly'", '--help')
     expectRefusal(results[1] as CliResult, 2, "'--wings'", '--help')
     expectRefusal(results[2] as CliResult, 2, '5-2', 'half-open')
     expectRefusal(results[3] as CliResult, 2, '70000')
     expectRefusal(results[4] as CliResult, 2, '--name')
+    expectRefusal(results[5] as CliResult, 2, '--max-tokens', 'many')
+    expectRefusal(results[6] as CliResult, 2, '--api-port')
+    expectRefusal(results[7] as CliResult, 2, '--api-port', '--model')
+  })
+
+  test('output that cannot be written is a failure, told in one sentence', async () => {
+    const file = await open(join(folder, 'read-only'), 'a+')
+    await file.close()
+    const readOnly = await open(join(folder, 'read-only'), 'r')
+    const results = await Promise.all(
+      [['models'], ['--help'], ['models', '--json']].map((args) => runCli(args, { stdout: readOnly.fd }))
+    )
+    await readOnly.close()
+    for (const result of results) expectRefusal(result, 1, 'Cannot write the output')
   })
 
   test('lists the models as text and as JSON', async () => {
@@ -141,16 +158,20 @@ describe('kwaai up', () => {
     await writeFile(broken, 'GGUF and then nothing that makes sense')
     const run = (...args: string[]): Promise<CliResult> =>
       runCli([...up, '--data-dir', join(folder, args.join('').replace(/\W/g, '')), ...args])
-    const [garbage, missing, range, memory] = await Promise.all([
+    const [garbage, missing, range, memory, join1, cache] = await Promise.all([
       run('--model', broken),
       run('--model', join(folder, 'none.gguf')),
       runCli(['up', '--no-api', '--blocks', '25-31', '--data-dir', join(folder, 'range')]),
-      runCli(['up', '--no-api', '--max-memory', '10MiB', '--data-dir', join(folder, 'memory')])
+      runCli(['up', '--no-api', '--max-memory', '10MiB', '--data-dir', join(folder, 'memory')]),
+      run('--bootstrap', '/ip4/127.0.0.1/tcp/1'),
+      runCli(['up', '--no-api', '--max-memory', '65MiB', '--data-dir', join(folder, 'cache')])
     ])
     expectRefusal(garbage, 1)
     expectRefusal(missing, 1, 'none.gguf', 'smollm2-135m-instruct')
     expectRefusal(range, 2, '25-31', '0-30')
     expectRefusal(memory, 1, '--max-memory')
+    expectRefusal(cache, 1, '--max-memory', 'room for')
+    expectRefusal(join1, 1, '/ip4/127.0.0.1/tcp/1', '/p2p/')
   }, 60_000)
 
   test('a wrong SHA-256 and no source at all are one sentence each', async () => {

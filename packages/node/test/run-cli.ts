@@ -22,21 +22,21 @@ export interface CliRun {
 /** Starts `kwaai` as a process of its own, without a terminal. */
 export function startCli(
   args: readonly string[],
-  options: { env?: Record<string, string>; input?: string } = {}
+  options: { env?: Record<string, string>; input?: string; stdout?: number } = {}
 ): CliRun {
   const child = spawn(process.execPath, ['--conditions=kwaai:source', bin, ...args], {
     env: { ...process.env, ...options.env },
-    stdio: ['pipe', 'pipe', 'pipe']
+    stdio: ['pipe', options.stdout ?? 'pipe', 'pipe']
   })
-  child.stdin.end(options.input ?? '')
+  child.stdin?.end(options.input ?? '')
   let stdout = ''
   let stderr = ''
   let check = (): void => undefined
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
     check()
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = new Promise<CliResult>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (status, signal) => resolve({ status, signal, stdout, stderr }))
@@ -58,7 +58,7 @@ export function startCli(
 /** Runs `kwaai` to its end. */
 export function runCli(
   args: readonly string[],
-  options: { env?: Record<string, string>; input?: string } = {}
+  options: { env?: Record<string, string>; input?: string; stdout?: number } = {}
 ): Promise<CliResult> {
   return startCli(args, options).ended
 }

@@ -413,7 +413,7 @@ test('a request that names no number gets the answer of the default length, and 
   const { model, trace } = setUp({ script: tokenizer.encode('abc'), init: { answerTokens: 5 } })
   const run = await outcomeOf(model.chat(ask('hi')))
   expect(run).toMatchObject({ reason: 'length', usage: { completionTokens: 5 } })
-  const { promptTokens } = run.usage
+  const promptTokens = run.usage?.promptTokens ?? Number.NaN
   expect(trace.opened).toEqual([promptTokens + 4])
   await outcomeOf(model.chat(ask('hi', { maxTokens: 9 })))
   expect(trace.opened[1]).toBe(promptTokens + 8)

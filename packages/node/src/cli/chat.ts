@@ -27,8 +27,15 @@ interface Partner {
 async function findPartner(options: ParsedOptions, io: Io): Promise<Partner> {
   const port = parseWhole('api-port', options.text('api-port') ?? String(defaultApiPort), 1, 65_535)
   const baseUrl = `http://${loopbackHost}:${port}`
-  const wantsOwn = options.list('bootstrap').length > 0 || options.text('blocks') !== undefined
-  const running = wantsOwn ? undefined : await health(baseUrl, io.signal)
+  // Whoever says what the node is to be does not mean the one that runs.
+  const wantsOwn = Object.keys(nodeOptions).find((name) => options.given(name))
+  if (wantsOwn !== undefined && options.text('api-port') !== undefined) {
+    throw nodeError(
+      'ERR_NODE_INVALID_OPTION',
+      `Cannot use --api-port with --${wantsOwn}: the one asks a running node, the other starts one`
+    )
+  }
+  const running = wantsOwn !== undefined ? undefined : await health(baseUrl, io.signal)
   if (running !== undefined) {
     return { fetch, baseUrl, model: running.model.id, close: async () => undefined }
   }
@@ -117,10 +124,10 @@ export const chat: Command = {
     const partner = await findPartner(options, io)
     const asking = { ...askOptions, model: partner.model }
 
-    async function turn(content: string): Promise<Answer> {
+    async function turn(content: string, signal: AbortSignal): Promise<Answer> {
       messages.push({ role: 'user', content })
       try {
-        const answer = await ask(partner.fetch, partner.baseUrl, messages, asking, (text) => {
+        const answer = await ask(partner.fetch, partner.baseUrl, messages, { ...asking, signal }, (text) => {
           if (!json) io.stdout.write(printable(text))
         })
         io.stdout.write(json ? `${JSON.stringify(answer)}\n` : '\n')
@@ -135,7 +142,7 @@ export const chat: Command = {
 
     try {
       if (interactive) await converse(io, turn)
-      else await turn(question)
+      else await turn(question, io.signal)
     } finally {
       await partner.close()
     }
@@ -144,18 +151,35 @@ export const chat: Command = {
 }
 
 /** Question and answer until the input ends. A refused question does not end the conversation. */
-async function converse(io: Io, turn: (content: string) => Promise<unknown>): Promise<void> {
+async function converse(
+  io: Io,
+  turn: (content: string, signal: AbortSignal) => Promise<unknown>
+): Promise<void> {
   const lines = createInterface({ input: io.stdin, output: io.stdout })
-  io.stdout.write('Ask away; an empty line or Ctrl-D ends the conversation.\n')
+  let answering: AbortController | undefined
+  // While lines are read Ctrl-C is a key and no signal: it stops the answer, or else the conversation.
+  lines.on('SIGINT', () => (answering === undefined ? lines.close() : answering.abort()))
+  const closed = new Promise<void>((resolve) => {
+    lines.once('close', () => {
+      answering?.abort()
+      resolve()
+    })
+  })
+  io.stdout.write('Ask away; Ctrl-C stops an answer; an empty line or Ctrl-D ends the conversation.\n')
   try {
     for (;;) {
-      const line = await lines.question('> ', { signal: io.signal }).catch(() => '')
-      if (line.trim() === '') return
+      const asked = lines.question('> ', { signal: io.signal }).catch(() => undefined)
+      const line = await Promise.race([asked, closed])
+      if (line === undefined || line.trim() === '') return
+      answering = new AbortController()
       try {
-        await turn(line)
+        await turn(line, AbortSignal.any([answering.signal, io.signal]))
       } catch (error) {
         io.signal.throwIfAborted()
-        io.stderr.write(`kwaai: ${printable(error instanceof Error ? error.message : String(error))}\n`)
+        if (answering.signal.aborted) io.stdout.write('\n')
+        else io.stderr.write(`kwaai: ${printable(error instanceof Error ? error.message : String(error))}\n`)
+      } finally {
+        answering = undefined
       }
     }
   } finally {

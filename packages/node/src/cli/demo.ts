@@ -48,14 +48,15 @@ export const demo: Command = {
   },
   maxPositionals: 1,
   async run(options, io) {
+    const limits = limitsOf(options)
     const folder = await mkdtemp(join(tmpdir(), 'kwaai-demo-'))
     const servers: Server[] = []
     let client: Node | undefined
     try {
       const setting = await prepare(options, io)
       await startServers(setting, folder, servers, io)
-      client = await startClient(setting, servers, options, io)
-      const answer = await answerQuestion(setting, client, options, io)
+      client = await startClient(setting, servers, limits.port, options, io)
+      const answer = await answerQuestion(setting, client, limits.maxTokens, options, io)
       const serve = options.flag('serve') || (io.stdout.isTTY === true && !setting.json)
       if (!setting.json && serve) tellHowToUse(client, io)
       if (setting.json) io.stdout.write(`${JSON.stringify(resultOf(setting, servers, answer))}\n`)
@@ -66,6 +67,15 @@ export const demo: Command = {
       await Promise.all(servers.map(stopServer))
       await rm(folder, { recursive: true, force: true })
     }
+  }
+}
+
+/** Read before anything starts, so that a slip of the pen costs nothing. */
+function limitsOf(options: ParsedOptions): { port: number | undefined; maxTokens: number } {
+  const port = options.text('api-port')
+  return {
+    port: port === undefined ? undefined : parseWhole('api-port', port, 0, 65_535),
+    maxTokens: parseWhole('max-tokens', options.text('max-tokens') ?? String(demoMaxTokens), 1, 1_000_000)
   }
 }
 
@@ -129,12 +139,12 @@ async function startServers(setting: Setting, folder: string, servers: Server[],
 async function startClient(
   setting: Setting,
   servers: readonly Server[],
+  asked: number | undefined,
   options: ParsedOptions,
   io: Io
 ): Promise<Node> {
   const { components } = nodeComponents(io)
   const { dataDir: _none, ...init } = nodeInit(options, io)
-  const asked = options.text('api-port')
   const start = (port: number): Promise<Node> =>
     createNode(
       {
@@ -148,10 +158,9 @@ async function startClient(
       components,
       { signal: io.signal }
     )
-  const port = asked === undefined ? defaultApiPort : parseWhole('api-port', asked, 0, 65_535)
   let client: Node
   try {
-    client = await start(port)
+    client = await start(asked ?? defaultApiPort)
   } catch (error) {
     // The default port is a wish; a port that was asked for is not.
     if (
@@ -181,6 +190,7 @@ async function startClient(
 async function answerQuestion(
   setting: Setting,
   client: Node,
+  maxTokens: number,
   options: ParsedOptions,
   io: Io
 ): Promise<Answer> {
@@ -194,7 +204,7 @@ async function answerQuestion(
       signal: io.signal,
       model: client.status().model.id,
       temperature: 0,
-      maxTokens: parseWhole('max-tokens', options.text('max-tokens') ?? String(demoMaxTokens), 1, 1_000_000)
+      maxTokens
     },
     (text) => io.stdout.write(printable(text))
   )

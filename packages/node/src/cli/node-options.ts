@@ -95,6 +95,13 @@ export function nodeComponents(io: Io): { components: NodeComponents; endProgres
   return {
     components: {
       env: io.env,
+      logger: {
+        log(level, event, fields) {
+          if (level !== 'error') return
+          progress.end()
+          io.stderr.write(`${printable(`${event} ${JSON.stringify(fields ?? {})}`)}\n`)
+        }
+      },
       onProgress: progress.onProgress,
       onNote: (text) => {
         progress.end()

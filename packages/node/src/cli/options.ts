@@ -17,6 +17,8 @@ export interface ParsedOptions {
   text(name: string): string | undefined
   flag(name: string): boolean
   list(name: string): string[]
+  /** True when the option is on the command line. */
+  given(name: string): boolean
   positionals: readonly string[]
 }
 
@@ -67,6 +69,7 @@ export function parseOptions(
       return typeof found === 'string' ? found : undefined
     },
     flag: (name) => value(name) === true,
+    given: (name) => value(name) !== undefined,
     list: (name) => {
       const found = value(name)
       return Array.isArray(found) ? found.map(String) : []

@@ -1,9 +1,9 @@
-import { defaultApiPort, stopTimeoutMs } from '../constants.ts'
-import { createNode } from '../node.ts'
+import { defaultApiPort, joinNoteMs, stopTimeoutMs } from '../constants.ts'
+import { createNode, type Node } from '../node.ts'
 import type { Command } from './command.ts'
 import { apiOptions, nodeComponents, nodeInit, nodeOptions } from './node-options.ts'
 import { parseWhole } from './options.ts'
-import { printable } from './terminal.ts'
+import { printable, type Io } from './terminal.ts'
 
 /** Resolves when the signal aborts. */
 export function aborted(signal: AbortSignal): Promise<void> {
@@ -21,6 +21,15 @@ export async function stopWithin(node: { stop(): Promise<void> }): Promise<void>
   })
   await Promise.race([node.stop().catch(() => undefined), late])
   clearTimeout(timer)
+}
+
+/** A wrong address to join looks like a network that is empty. */
+function tellWhereNobodyAnswers(node: Node, io: Io): void {
+  const timer = setTimeout(() => {
+    if (node.status().peers.length > 0) return
+    io.stderr.write('Nobody answers at the address to join yet; this node goes on trying.\n')
+  }, joinNoteMs)
+  io.signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
 }
 
 /** `kwaai up` */
@@ -59,6 +68,7 @@ export const up: Command = {
         }
         io.stdout.write('Ctrl-C ends it.\n')
       }
+      if (options.list('bootstrap').length > 0) tellWhereNobodyAnswers(node, io)
       await aborted(io.signal)
     } finally {
       await stopWithin(node)
