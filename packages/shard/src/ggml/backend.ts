@@ -78,7 +78,7 @@ export function createGgmlBackend(
   async function start(): Promise<Started> {
     const dir = init.libraryDir ?? (await findLibraries())
     if (closed) throw closedError()
-    const process = startGgmlProcess(maxWaitingCalls)
+    const process = startProcess(maxWaitingCalls)
     current = process
     const late = (): Error => new Error(`it was not ready after ${startTimeoutMs} ms`)
     const deadline = deadlineSignal(clock, startTimeoutMs, late)
@@ -199,6 +199,14 @@ export function createGgmlBackend(
       await current?.end()
       await started?.catch(() => undefined)
     }
+  }
+}
+
+function startProcess(maxWaitingCalls: number): GgmlProcess {
+  try {
+    return startGgmlProcess(maxWaitingCalls)
+  } catch (error) {
+    throw unavailable(error instanceof Error ? error.message : String(error), error)
   }
 }
 

@@ -12,6 +12,7 @@ export interface HeadWeights {
 /** The two ends of a model in the process that computes them. Calls must not overlap. */
 export interface HeadHost {
   embed(ids: Int32Array): Float32Array
+  /** Logits of one row, `[vocabularySize]`: the same memory each time. */
   logits(hidden: Float32Array): Float32Array
   free(): void
 }
@@ -74,6 +75,7 @@ export function createHeadHost(ggml: Ggml, config: LlamaConfig, weights: HeadWei
     )
 
   let head: Graph | undefined
+  const logits = new Float32Array(vocabularySize)
   // That of the single token is used all the time, others once.
   let single: Graph | undefined
   return {
@@ -91,7 +93,6 @@ export function createHeadHost(ggml: Ggml, config: LlamaConfig, weights: HeadWei
     },
     logits(hidden) {
       head ??= buildHead()
-      const logits = new Float32Array(vocabularySize)
       head.run(hidden, logits)
       return logits
     },

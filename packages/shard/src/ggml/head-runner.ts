@@ -44,8 +44,7 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       const bad = badRow(hidden, hiddenSize)
       if (bad !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
-      const { logits } = await process.call('logits', { runner, hidden }, options)
-      return logits.slice()
+      return process.exchange.read(() => process.call('logits', { runner, hidden }, options), vocabularySize)
     },
 
     [Symbol.asyncDispose]() {

@@ -1,5 +1,7 @@
+import { writeSync } from 'node:fs'
 import { shardError } from '../errors.ts'
 import { createBlockHost, type BlockHost } from './block-host.ts'
+import { exchangeFd } from './exchange.ts'
 import { createHeadHost, type HeadHost } from './head-host.ts'
 import type { CallName, Calls, StartRequest } from './messages.ts'
 import { openGgml, type Ggml } from './native.ts'
@@ -103,6 +105,11 @@ export function createHost(): Host {
       return undefined
     },
     embed: ({ runner, ids }) => ({ hidden: head(runner).embed(ids) }),
-    logits: ({ runner, hidden }) => ({ logits: head(runner).logits(hidden) })
+    logits({ runner, hidden }) {
+      const bytes = new Uint8Array(head(runner).logits(hidden).buffer)
+      for (let written = 0; written < bytes.length;)
+        written += writeSync(exchangeFd, bytes, written, bytes.length - written, written)
+      return undefined
+    }
   }
 }

@@ -55,7 +55,8 @@ export interface Calls {
   importKv: [request: { runner: number; session: number; rows: KvRows }, reply: undefined]
   close: [request: { runner: number; session: number }, reply: undefined]
   embed: [request: { runner: number; ids: Int32Array }, reply: { hidden: Float32Array }]
-  logits: [request: { runner: number; hidden: Float32Array }, reply: { logits: Float32Array }]
+  /** The logits are in the exchange when the reply comes. */
+  logits: [request: { runner: number; hidden: Float32Array }, reply: undefined]
 }
 
 /** The name of a question. */

@@ -3,12 +3,15 @@ import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '@kwaai/interface'
 import { KwaaiError } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
+import { createExchange, type Exchange } from './exchange.ts'
 import type { CallName, Calls, FromChild, ToChild } from './messages.ts'
 
 /** The child process that computes, as seen from here. */
 export interface GgmlProcess {
   /** True until the process ended or was ended. */
   readonly alive: boolean
+  /** How large answers come back. */
+  readonly exchange: Exchange
   /**
    * Asks; answers come in the order of the questions.
    *
@@ -32,13 +35,14 @@ const keptErrorText = 2048
 export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
   const own = import.meta.url
   const fromSource = own.endsWith('.ts')
+  const exchange = createExchange()
   const child: ChildProcess = fork(
     fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', own)),
     [],
     {
       serialization: 'advanced',
       execArgv: fromSource ? ['--conditions=kwaai:source'] : [],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc', exchange.fd],
       env: { ...process.env, GGML_NO_BACKTRACE: '1' }
     }
   )
@@ -69,6 +73,7 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
       if (--open > 0) return
       const text = lastWords(errorText)
       finish(crashed(text === '' ? status : `${status}, ${text}`))
+      exchange.close()
       resolve()
     }
     child.once('exit', (code, signal) => {
@@ -78,7 +83,9 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
     child.stderr?.once('close', over)
     child.once('error', (error) => {
       finish(crashed(error.message, error))
-      if (child.pid === undefined) resolve()
+      if (child.pid !== undefined) return
+      exchange.close()
+      resolve()
     })
   })
   child.on('message', (message: FromChild) => {
@@ -98,6 +105,7 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
     get alive() {
       return gone === undefined
     },
+    exchange,
     call<N extends CallName>(name: N, request: Calls[N][0], { signal }: CallOptions = {}) {
       return new Promise<Calls[N][1]>((resolve, reject) => {
         if (signal?.aborted === true) return reject(signal.reason)

@@ -1,0 +1,67 @@
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** The exchange's file descriptor in the child process, after standard input, output, error and the channel. */
+export const exchangeFd = 4
+
+/**
+ * A file without a name that parent and child have open: how the logits get across. They are the one thing
+ * that is large and comes with every token; as a message they are copied five times in pieces of 64 KiB.
+ */
+export interface Exchange {
+  /** To hand to the child. */
+  readonly fd: number
+  /** Runs a question whose answer the child has written when it replies, and reads it. One at a time. */
+  read(ask: () => Promise<unknown>, length: number): Promise<Float32Array>
+  close(): void
+}
+
+/** Makes an {@link Exchange} in memory where the system has such files, else in its temporary folder. */
+export function createExchange(): Exchange {
+  const fd = openUnnamed()
+  let before: Promise<unknown> = Promise.resolve()
+  let closed = false
+
+  const take = async (ask: () => Promise<unknown>, length: number): Promise<Float32Array> => {
+    await ask()
+    const values = new Float32Array(length)
+    const bytes = new Uint8Array(values.buffer)
+    for (let filled = 0; filled < bytes.length;) {
+      const count = readSync(fd, bytes, filled, bytes.length - filled, filled)
+      if (count === 0) throw new Error('the exchange with the process that computes is short')
+      filled += count
+    }
+    return values
+  }
+
+  return {
+    fd,
+    read(ask, length) {
+      const result = before.then(() => take(ask, length))
+      before = result.catch(() => undefined)
+      return result
+    },
+    close() {
+      if (!closed) closeSync(fd)
+      closed = true
+    }
+  }
+}
+
+function openUnnamed(): number {
+  let failure: unknown
+  for (const parent of process.platform === 'linux' ? ['/dev/shm', tmpdir()] : [tmpdir()]) {
+    try {
+      const folder = mkdtempSync(join(parent, 'kwaai-'))
+      try {
+        return openSync(join(folder, 'exchange'), 'wx+', 0o600)
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
