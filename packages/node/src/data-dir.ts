@@ -2,7 +2,7 @@ import { chmod, link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { createIdentity, seedFromProtobuf, seedToProtobuf, type Identity } from '@kwaai/identity'
-import { nodeError } from './errors.ts'
+import { folderUnusable, nodeError } from './errors.ts'
 import { tryLock } from './model/file-lock.ts'
 
 /** The folder nodes keep their keys in, by the rules of the platform. */
@@ -18,11 +18,14 @@ export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
  * Takes a data folder for this process: two nodes with one key would answer for each other.
  *
  * @returns a function that gives it back.
- * @throws A KwaaiError `ERR_NODE_ALREADY_RUNNING`.
+ * @throws A KwaaiError `ERR_NODE_ALREADY_RUNNING`, or `ERR_NODE_FOLDER_UNUSABLE` where nothing can be written.
  */
 export async function claimDataDir(dataDir: string): Promise<() => Promise<void>> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const taken = await tryLock(join(dataDir, 'node.lock'))
+  const taken = await mkdir(dataDir, { recursive: true, mode: 0o700 })
+    .then(() => tryLock(join(dataDir, 'node.lock')))
+    .catch((error: unknown) => {
+      throw unusable(dataDir, error)
+    })
   if (typeof taken === 'function') return taken
   throw nodeError(
     'ERR_NODE_ALREADY_RUNNING',
@@ -35,7 +38,7 @@ export async function claimDataDir(dataDir: string): Promise<() => Promise<void>
  * The key a node keeps: made on the first start, the same ever after. The file holds a libp2p private key
  * (protobuf), readable by its owner alone.
  *
- * @throws A KwaaiError `ERR_NODE_KEY_UNREADABLE`; a damaged key is never overwritten.
+ * @throws A KwaaiError `ERR_NODE_FOLDER_UNUSABLE` where a new key cannot be written, `ERR_NODE_KEY_UNREADABLE`; a damaged key is never overwritten.
  */
 export async function loadIdentity(dataDir: string): Promise<Identity> {
   const path = join(dataDir, 'identity.key')
@@ -53,7 +56,9 @@ export async function loadIdentity(dataDir: string): Promise<Identity> {
     }
   }
   const identity = createIdentity()
-  await writeKey(path, seedToProtobuf(identity.exportSeed()))
+  await writeKey(path, seedToProtobuf(identity.exportSeed())).catch((error: unknown) => {
+    throw unusable(dataDir, error)
+  })
   return identity
 }
 
@@ -72,6 +77,10 @@ async function writeKey(path: string, bytes: Uint8Array): Promise<void> {
   } finally {
     await rm(temporary, { force: true })
   }
+}
+
+function unusable(dataDir: string, cause: unknown): unknown {
+  return folderUnusable(`keep the node's key in ${dataDir}`, 'Give another --data-dir', cause)
 }
 
 function unreadable(path: string, cause: unknown): Error {

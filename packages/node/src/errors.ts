@@ -9,6 +9,7 @@ export type NodeErrorCode =
   | 'ERR_NODE_INVALID_OPTION'
   | 'ERR_NODE_ALREADY_RUNNING'
   | 'ERR_NODE_KEY_UNREADABLE'
+  | 'ERR_NODE_FOLDER_UNUSABLE'
   | 'ERR_NODE_OUT_OF_MEMORY'
   | 'ERR_NODE_NOT_RUNNING'
   | 'ERR_NODE_CHILD_FAILED'
@@ -20,4 +21,10 @@ export function nodeError(
   options: KwaaiErrorOptions = {}
 ): KwaaiError<NodeErrorCode> {
   return new KwaaiError(code, message, options)
+}
+
+/** What the system says of a file or folder, with what to do about it. Other errors stay as they are. */
+export function folderUnusable(doing: string, advice: string, cause: unknown): unknown {
+  if (!(cause instanceof Error && 'syscall' in cause)) return cause
+  return nodeError('ERR_NODE_FOLDER_UNUSABLE', `Cannot ${doing}: ${cause.message}. ${advice}`, { cause })
 }

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path'
 import type { ByteSource, CallOptions, Clock } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
 import { fileSource } from '@kwaai/shard/gguf'
-import { nodeError } from './errors.ts'
+import { folderUnusable, nodeError } from './errors.ts'
 import { cachedSha256, sha256, sha256File } from './model/digest.ts'
 import { lock } from './model/file-lock.ts'
 import { downloadFile, type DownloadOptions, type Progress } from './model/http-download.ts'
@@ -98,8 +98,8 @@ function requestOf(init: ModelStoreInit): Request {
  * Makes sure a model lies whole on this machine: a local path, the cache, or the first source that gives it.
  * Processes that want it at once download it once.
  *
- * @throws A KwaaiError `ERR_NODE_MODEL_UNKNOWN`, `ERR_NODE_MODEL_MISMATCH` or `ERR_NODE_MODEL_NO_SOURCE`
- * with the list of sources tried.
+ * @throws A KwaaiError `ERR_NODE_MODEL_UNKNOWN`, `ERR_NODE_MODEL_MISMATCH`, `ERR_NODE_FOLDER_UNUSABLE` where the
+ * cache cannot be written, or `ERR_NODE_MODEL_NO_SOURCE` with the list of sources tried.
  */
 export async function ensureModel(init: ModelStoreInit = {}): Promise<StoredModel> {
   const request = requestOf(init)
@@ -211,12 +211,16 @@ function exists(path: string): Promise<boolean> {
 
 /** Runs `work` as the only process that fetches this file. */
 async function exclusively<T>(target: string, request: Request, work: () => Promise<T>): Promise<T> {
-  await mkdir(request.cacheDir, { recursive: true })
+  const unusable = (error: unknown): never => {
+    const advice = 'Set KWAAI_CACHE_DIR to another folder, or KWAAI_MODEL_PATH to a copy of the model'
+    throw folderUnusable(`keep models in ${request.cacheDir}`, advice, error)
+  }
+  await mkdir(request.cacheDir, { recursive: true }).catch(unusable)
   const unlock = await lock(`${target}.lock`, {
     clock: request.download.clock,
     onWait: (pid) => request.note(`Process ${pid} is downloading ${basename(target)}; waiting for it`),
     ...(request.download.signal === undefined ? {} : { signal: request.download.signal })
-  })
+  }).catch(unusable)
   try {
     return await work()
   } finally {

@@ -146,6 +146,20 @@ describe('kwaai up', () => {
     expect(await second.ended).toMatchObject({ status: 0 })
   }, 60_000)
 
+  test('a folder that cannot be written is told with what to do', async () => {
+    const file = join(folder, 'file')
+    await writeFile(file, '')
+    const none = { KWAAI_MODEL_PATH: '', KWAAI_OFFLINE: '1', KWAAI_CACHE_DIR: join(file, 'cache') }
+    const [key, model, keys] = await Promise.all([
+      runCli([...up, '--data-dir', join(file, 'data')]),
+      runCli(['models', 'fetch'], { env: none }),
+      runCli(['demo', '--json'], { env: { TMPDIR: file, TMP: file, TEMP: file } })
+    ])
+    expectRefusal(key, 1, join(file, 'data'), '--data-dir')
+    expectRefusal(model, 1, join(file, 'cache'), 'KWAAI_CACHE_DIR')
+    expectRefusal(keys, 1, file, 'TMPDIR')
+  })
+
   test('never overwrites a damaged key', async () => {
     const key = join(folder, 'identity.key')
     await writeFile(key, 'not a key')

@@ -9,7 +9,7 @@ import {
   demoReadyTimeoutMs,
   loopbackHost
 } from '../constants.ts'
-import { nodeError } from '../errors.ts'
+import { folderUnusable, nodeError } from '../errors.ts'
 import { createNode, type Node } from '../node.ts'
 import { ensureModel } from '../model-store.ts'
 import { ask, type Answer } from './api-client.ts'
@@ -49,7 +49,9 @@ export const demo: Command = {
   maxPositionals: 1,
   async run(options, io) {
     const limits = limitsOf(options)
-    const folder = await mkdtemp(join(tmpdir(), 'kwaai-demo-'))
+    const folder = await mkdtemp(join(tmpdir(), 'kwaai-demo-')).catch((error: unknown) => {
+      throw folderUnusable("keep the nodes' keys", 'Set TMPDIR to a folder that can be written', error)
+    })
     const servers: Server[] = []
     let client: Node | undefined
     try {

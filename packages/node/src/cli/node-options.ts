@@ -97,7 +97,8 @@ export function nodeComponents(io: Io): { components: NodeComponents; endProgres
       env: io.env,
       logger: {
         log(level, event, fields) {
-          if (level !== 'error') return
+          // Who asked was told itself that nobody can serve now.
+          if (level !== 'error' || fields?.['code'] === 'ERR_MODEL_UNAVAILABLE') return
           progress.end()
           io.stderr.write(`${printable(`${event} ${JSON.stringify(fields ?? {})}`)}\n`)
         }
