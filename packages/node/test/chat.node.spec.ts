@@ -1,7 +1,7 @@
 import { PassThrough, type Duplex } from 'node:stream'
 import { createApi } from '@kwaai/api'
 import { serveApi, type ApiServer } from '@kwaai/api/node'
-import type { GenerationEvent, LanguageModel } from '@kwaai/interface'
+import { KwaaiError, type GenerationEvent, type LanguageModel } from '@kwaai/interface'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { main } from '../src/cli/main.ts'
 import type { Io } from '../src/cli/terminal.ts'
@@ -14,6 +14,10 @@ function endlessModel(): { model: LanguageModel; asked: string[][]; stopped: () 
     request,
     { signal } = {}
   ): AsyncGenerator<GenerationEvent> {
+    if (request.messages.length > 4)
+      throw new KwaaiError('ERR_MODEL_CONTEXT_EXCEEDED', 'too long', {
+        details: { promptTokens: 10, contextLength: 9 }
+      })
     asked.push(request.messages.map(({ content }) => String(content)))
     yield { type: 'start', promptTokens: 1, chain: [] }
     try {
@@ -83,7 +87,10 @@ describe('a conversation on a terminal', () => {
 
   beforeEach(async () => {
     const health = { peerId: 'p', model: { id: 'endless' } }
-    server = await serveApi(createApi({ health: () => health }, { models: [model] }), { port: 0 })
+    server = await serveApi(createApi({ health: () => health }, { models: [model] }), {
+      port: 0,
+      closeTimeoutMs: 100
+    })
     ;({ io, press, shown } = terminal())
     asked.length = 0
     run = main(['chat', '--api-port', String(server.port)], io)
@@ -115,5 +122,26 @@ describe('a conversation on a terminal', () => {
     press('\u0004')
     expect(await run).toBe(0)
     expect(asked).toEqual([['short'], ['short', 'word word ', 'and then']])
+  })
+
+  test('forgets the oldest turns when the conversation outgrows the context', async () => {
+    press('\u0004')
+    await run
+    ;({ io, press, shown } = terminal())
+    run = main(['chat', '--system', 'Be brief.', '--api-port', String(server.port)], io)
+    for (const count of [1, 2, 3]) {
+      await shown('> ', count)
+      press('short\r')
+    }
+    await shown('> ', 4)
+    press('\u0004')
+    expect(await run).toBe(0)
+    const turn = ['short', 'word word ']
+    expect(asked).toEqual([
+      ['Be brief.', 'short'],
+      ['Be brief.', ...turn, 'short'],
+      // Four messages are all the model takes.
+      ['Be brief.', ...turn, 'short']
+    ])
   })
 })

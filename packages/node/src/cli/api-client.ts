@@ -48,11 +48,13 @@ async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<string>
 }
 
 async function refused(response: Response): Promise<Error> {
-  const body = (await response.json().catch(() => undefined)) as { error?: { message?: string } } | undefined
+  const body = (await response.json().catch(() => undefined)) as
+    | { error?: { message?: string; code?: string } }
+    | undefined
   return nodeError(
     'ERR_NODE_NOT_RUNNING',
     body?.error?.message ?? `The node answered with status ${response.status}`,
-    { details: { status: response.status } }
+    { details: { status: response.status, code: body?.error?.code } }
   )
 }
 

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises'
-import type { ChatMessage } from '@kwaai/interface'
+import { KwaaiError, type ChatMessage } from '@kwaai/interface'
 import { defaultApiPort, loopbackHost } from '../constants.ts'
 import { nodeError } from '../errors.ts'
 import { createNode } from '../node.ts'
@@ -124,16 +124,27 @@ export const chat: Command = {
     const partner = await findPartner(options, io)
     const asking = { ...askOptions, model: partner.model }
 
-    async function turn(content: string, signal: AbortSignal): Promise<Answer> {
+    const answerTo = async (signal: AbortSignal): Promise<Answer> => {
+      for (;;) {
+        try {
+          return await ask(partner.fetch, partner.baseUrl, messages, { ...asking, signal }, (text) => {
+            if (!json) io.stdout.write(printable(text))
+          })
+        } catch (error) {
+          // A conversation outgrows the model's context; its oldest turns are forgotten then.
+          if (!tooLong(error) || messages.length < fixed + 3) throw error
+          messages.splice(fixed, 2)
+        }
+      }
+    }
+
+    async function turn(content: string, signal: AbortSignal): Promise<void> {
       messages.push({ role: 'user', content })
       try {
-        const answer = await ask(partner.fetch, partner.baseUrl, messages, { ...asking, signal }, (text) => {
-          if (!json) io.stdout.write(printable(text))
-        })
+        const answer = await answerTo(signal)
         io.stdout.write(json ? `${JSON.stringify(answer)}\n` : '\n')
         messages.push({ role: 'assistant', content: answer.text })
         if (messages.length > fixed + 2 * maxTurns) messages.splice(fixed, 2)
-        return answer
       } catch (error) {
         messages.pop()
         throw error
@@ -148,6 +159,10 @@ export const chat: Command = {
     }
     return 0
   }
+}
+
+function tooLong(error: unknown): boolean {
+  return KwaaiError.is(error) && error.details['code'] === 'context_length_exceeded'
 }
 
 /** Question and answer until the input ends. A refused question does not end the conversation. */
