@@ -94,13 +94,22 @@ export interface StepFailure {
   row: number
 }
 
+/** Options of {@link HeadRunner.logits}. */
+export interface LogitsOptions extends CallOptions {
+  /**
+   * Memory of `vocabularySize` numbers to write to and to return. New memory for each token makes garbage of
+   * many megabytes a second. Default: new memory.
+   */
+  into?: Float32Array
+}
+
 /** The two ends of a model: tokens to residual, residual to logits. */
 export interface HeadRunner extends AsyncDisposable {
   readonly shape: ModelShape
   /** @returns the embeddings, `[ids.length, hiddenSize]`. */
   embed(ids: readonly number[] | Int32Array, options?: CallOptions): Promise<Float32Array>
   /** @returns final norm and head of one row `[hiddenSize]`: the logits, `[vocabularySize]`. */
-  logits(hidden: Float32Array, options?: CallOptions): Promise<Float32Array>
+  logits(hidden: Float32Array, options?: LogitsOptions): Promise<Float32Array>
 }
 
 /** Bytes of a model, read by range. */

@@ -57,6 +57,7 @@ export type {
   HeadRunner,
   KvHandle,
   KvRows,
+  LogitsOptions,
   ModelShape,
   ResidualFormat,
   RowKernel,

@@ -39,6 +39,7 @@ export async function greedy(
     }
     const rows = await Promise.all(steps)
     const first = await head.logits(rows.at(-1) as Float32Array)
+    const into = new Float32Array(first.length)
     const prefillMs = performance.now() - started
     const tokens: number[] = []
     const decodeMs: number[] = []
@@ -49,7 +50,9 @@ export async function greedy(
       started = performance.now()
       const hidden = await head.embed([token])
       const past = prompt.length + tokens.length - 1
-      last = await head.logits(await pipeline.forward({ past, hidden, kernel: 'vec', result: 'last' }))
+      last = await head.logits(await pipeline.forward({ past, hidden, kernel: 'vec', result: 'last' }), {
+        into
+      })
       decodeMs.push(performance.now() - started)
     }
   } finally {

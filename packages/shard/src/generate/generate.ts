@@ -51,8 +51,9 @@ export async function* generateTokens(
   let hidden = await prefill(prompt, plan, components, call)
   let past = prompt.length
 
+  const into = new Float32Array(head.shape.vocabularySize)
   for (let count = 1; ; count++) {
-    const token = sampler.next(await head.logits(hidden, call))
+    const token = sampler.next(await head.logits(hidden, { ...call, into }))
     if (endTokens.has(token)) {
       yield { token, text: rest(detokenizer, stops), finish: 'stop' }
       return

@@ -60,8 +60,11 @@ export function createSampler(options: SamplerOptions, components: { random: Ran
   const seen = new Set<number>()
   const generated = new Map<number, number>()
 
+  // Kept from token to token: a new one each time would be megabytes of garbage a second.
+  let values = new Float64Array(0)
   const adjust = (logits: Float32Array): Float64Array => {
-    const values = Float64Array.from(logits)
+    if (values.length !== logits.length) values = new Float64Array(logits.length)
+    values.set(logits)
     for (const [id, value] of bias) if (id < values.length) values[id] = (values[id] as number) + value
     if (repetitionPenalty !== 1) {
       for (const id of seen) {

@@ -12,8 +12,13 @@ export const exchangeFd = 4
 export interface Exchange {
   /** To hand to the child. */
   readonly fd: number
-  /** Runs a question whose answer the child has written when it replies, and reads it. One at a time. */
-  read(ask: () => Promise<unknown>, length: number): Promise<Float32Array>
+  /**
+   * Runs a question whose large answer the child has written when it replies, and reads that into memory. One
+   * at a time.
+   *
+   * @returns the reply.
+   */
+  read<T>(ask: () => Promise<T>, into: Float32Array): Promise<T>
   close(): void
 }
 
@@ -23,22 +28,21 @@ export function createExchange(): Exchange {
   let before: Promise<unknown> = Promise.resolve()
   let closed = false
 
-  const take = async (ask: () => Promise<unknown>, length: number): Promise<Float32Array> => {
-    await ask()
-    const values = new Float32Array(length)
-    const bytes = new Uint8Array(values.buffer)
+  const take = async <T>(ask: () => Promise<T>, into: Float32Array): Promise<T> => {
+    const reply = await ask()
+    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
     for (let filled = 0; filled < bytes.length;) {
       const count = readSync(fd, bytes, filled, bytes.length - filled, filled)
       if (count === 0) throw new Error('the exchange with the process that computes is short')
       filled += count
     }
-    return values
+    return reply
   }
 
   return {
     fd,
-    read(ask, length) {
-      const result = before.then(() => take(ask, length))
+    read(ask, into) {
+      const result = before.then(() => take(ask, into))
       before = result.catch(() => undefined)
       return result
     },

@@ -2,13 +2,16 @@ import type { HeadRunner } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { maxGraphRows } from './constants.ts'
+import type { Likeliest } from './messages.ts'
 import type { GgmlProcess } from './process.ts'
+import { checkLogitsMemory } from '../logits-memory.ts'
 import { badRow } from './rows.ts'
 
 /** The two ends of a model in the child process. */
 export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
   const { hiddenSize, vocabularySize } = config
   let closed: Promise<void> | undefined
+  let likeliest: Likeliest | undefined
   const check = (): void => {
     if (closed !== undefined) throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the head: it was unloaded')
   }
@@ -24,6 +27,8 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
             `Cannot embed the token ${id}: the model has ${vocabularySize}`,
             { details: { token: id, vocabularySize } }
           )
+      if (likeliest !== undefined && ids.length === 1 && ids[0] === likeliest.token)
+        return likeliest.hidden.slice()
       const out = new Float32Array(ids.length * hiddenSize)
       const own = Int32Array.from(ids)
       for (let at = 0; at < own.length; at += maxGraphRows) {
@@ -34,8 +39,10 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       return out
     },
 
-    async logits(hidden, options) {
+    async logits(hidden, options = {}) {
       check()
+      const into = options.into ?? new Float32Array(vocabularySize)
+      checkLogitsMemory(into, vocabularySize)
       if (hidden.length !== hiddenSize)
         throw shardError(
           'ERR_BACKEND_INVALID_STEP',
@@ -44,7 +51,9 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       const bad = badRow(hidden, hiddenSize)
       if (bad !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
-      return process.exchange.read(() => process.call('logits', { runner, hidden }, options), vocabularySize)
+      const ask = (): Promise<Likeliest> => process.call('logits', { runner, hidden }, options)
+      likeliest = await process.exchange.read(ask, into)
+      return into
     },
 
     [Symbol.asyncDispose]() {

@@ -106,10 +106,20 @@ export function createHost(): Host {
     },
     embed: ({ runner, ids }) => ({ hidden: head(runner).embed(ids) }),
     logits({ runner, hidden }) {
-      const bytes = new Uint8Array(head(runner).logits(hidden).buffer)
+      const host = head(runner)
+      const logits = host.logits(hidden)
+      const bytes = new Uint8Array(logits.buffer)
       for (let written = 0; written < bytes.length;)
         written += writeSync(exchangeFd, bytes, written, bytes.length - written, written)
-      return undefined
+      const token = likeliest(logits)
+      return { token, hidden: host.embed(Int32Array.of(token)) }
     }
   }
+}
+
+/** Index of the largest value, the first of several; 0 where there is none. */
+function likeliest(values: Float32Array): number {
+  let best = 0
+  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i
+  return best
 }

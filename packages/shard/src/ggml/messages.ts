@@ -31,6 +31,12 @@ export interface WireStep {
   hidden: Float32Array
 }
 
+/** The likeliest token of some logits, and its embedding. */
+export interface Likeliest {
+  token: number
+  hidden: Float32Array
+}
+
 /** Every question to the child process, with its answer. */
 export interface Calls {
   start: [request: StartRequest, reply: StartReply]
@@ -55,8 +61,11 @@ export interface Calls {
   importKv: [request: { runner: number; session: number; rows: KvRows }, reply: undefined]
   close: [request: { runner: number; session: number }, reply: undefined]
   embed: [request: { runner: number; ids: Int32Array }, reply: { hidden: Float32Array }]
-  /** The logits are in the exchange when the reply comes. */
-  logits: [request: { runner: number; hidden: Float32Array }, reply: undefined]
+  /**
+   * The logits are in the exchange when the reply comes. The likeliest token's embedding comes along, since it
+   * is mostly the next thing asked for.
+   */
+  logits: [request: { runner: number; hidden: Float32Array }, reply: Likeliest]
 }
 
 /** The name of a question. */

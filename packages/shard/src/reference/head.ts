@@ -1,6 +1,7 @@
 import type { HeadRunner } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/llama-config.ts'
+import { checkLogitsMemory } from '../logits-memory.ts'
 import { rmsNorm } from './block.ts'
 import { findBadRow } from './check-rows.ts'
 import { multiply, type Matrix } from './matrix.ts'
@@ -48,7 +49,8 @@ export function createHead(config: LlamaConfig, weights: HeadWeights, onClose: (
       if (findBadRow(hidden, hiddenSize) !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', 'Cannot make logits of a row that is not finite')
       const norm = new Float32Array(hiddenSize)
-      const out = new Float32Array(vocabularySize)
+      const out = options.into ?? new Float32Array(vocabularySize)
+      checkLogitsMemory(out, vocabularySize)
       rmsNorm(hidden, weights.outputNorm, config.rmsEpsilon, norm)
       multiply(weights.output, norm, 1, out, new Float32Array(4 * hiddenSize))
       return out
