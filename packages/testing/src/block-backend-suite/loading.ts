@@ -77,6 +77,22 @@ export function loadingTests(it: BackendTest): void {
       'a logit is not finite'
     )
     assertSameBits(shape, await head.logits(row), logits, 'logits made again')
+    const into = new Float32Array(shape.vocabularySize)
+    assert((await head.logits(row, { into })) === into, 'logits were not written to the memory offered')
+    assertSameBits(shape, into, logits, 'logits in memory of the caller')
+    await assertRejectsWith(
+      head.logits(row, { into: into.subarray(1) }),
+      'ERR_BACKEND_INVALID_STEP',
+      'memory of another size'
+    )
+    // A backend may know beforehand what is asked next; it has to be what it would be otherwise.
+    const likeliest = logits.indexOf(Math.max(...logits))
+    const ahead = await head.embed([likeliest])
+    const both = await head.embed([likeliest, 0])
+    assertSameBits(shape, ahead, both.slice(0, shape.hiddenSize), 'the likeliest token')
+    ahead.fill(0)
+    const again = await head.embed([likeliest])
+    assertSameBits(shape, again, both.slice(0, shape.hiddenSize), 'the likeliest token, asked again')
     for (const wrong of [out, row.slice(1), new Float32Array(0)])
       await assertRejectsWith(
         head.logits(wrong),
