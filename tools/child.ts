@@ -5,8 +5,10 @@ import { root } from './repository.ts'
 export interface Finished {
   /** `null` where a signal ended it. */
   code: number | null
-  /** What it wrote on both outputs, in order. */
+  /** What it wrote on both outputs, in the order it was read. */
   output: string
+  /** What it wrote on standard output. */
+  stdout: string
 }
 
 /**
@@ -31,10 +33,14 @@ export function run(
       detached: true
     })
     let output = ''
+    let stdout = ''
     const keep = (chunk: string): void => {
       if (output.length < 1 << 22) output += chunk
     }
-    child.stdout.setEncoding('utf8').on('data', keep)
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      keep(chunk)
+      if (stdout.length < 1 << 22) stdout += chunk
+    })
     child.stderr.setEncoding('utf8').on('data', keep)
     const timer = setTimeout(() => {
       output += `\nended after ${timeoutMs} ms\n`
@@ -46,7 +52,7 @@ export function run(
     })
     child.on('close', (code) => {
       clearTimeout(timer)
-      resolve({ code, output })
+      resolve({ code, output, stdout })
     })
     child.stdin.on('error', () => undefined).end(input)
   })

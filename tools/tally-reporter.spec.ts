@@ -22,8 +22,9 @@ async function runOver(files: Record<string, string>): Promise<{ code: number | 
   const all = { 'vitest.config.mjs': config, 'setup.mjs': 'export const setup = () => {}', ...files }
   for (const [name, text] of Object.entries(all)) writeFileSync(join(folder, name), text)
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const { code, output } = await run(process.execPath, [vitest, 'run'], { cwd: folder, timeoutMs: 60_000 })
-  return { code, lastLine: output.trimEnd().split('\n').at(-1) ?? '' }
+  // Errors go to standard error, and which of two pipes is read first is nobody's order.
+  const { code, stdout } = await run(process.execPath, [vitest, 'run'], { cwd: folder, timeoutMs: 60_000 })
+  return { code, lastLine: stdout.trimEnd().split('\n').at(-1) ?? '' }
 }
 
 describe.concurrent('the last line of a run', { timeout: 120_000 }, () => {
