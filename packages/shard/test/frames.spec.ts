@@ -3,7 +3,8 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeFrame, encodeFrame, type FrameInit } from '../src/session/index.ts'
-import { bytesToRows, firstBadRow, rowsToBytes } from '../src/session/rows.ts'
+import { findBadRow } from '../src/bad-row.ts'
+import { bytesToRows, rowsToBytes } from '../src/session/rows.ts'
 import vectors from './vectors/frames.json' with { type: 'json' }
 
 const limits = { maxFrameBytes: 100_000 }
@@ -300,10 +301,10 @@ describe('rows', () => {
 
   test('with values no model makes are found', () => {
     const rows = new Float32Array(12)
-    expect(firstBadRow(rows, 4)).toBe(-1)
+    expect(findBadRow(rows, 4)).toBeUndefined()
     for (const value of [NaN, Infinity, -Infinity, 1.01e8, -1.01e8]) {
-      expect(firstBadRow(rows.slice().fill(value, 7, 8), 4)).toBe(1)
+      expect(findBadRow(rows.slice().fill(value, 7, 8), 4)).toMatchObject({ row: 1 })
     }
-    expect(firstBadRow(rows.slice().fill(1e8), 4)).toBe(-1)
+    expect(findBadRow(rows.slice().fill(1e8), 4)).toBeUndefined()
   })
 })

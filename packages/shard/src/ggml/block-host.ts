@@ -6,7 +6,7 @@ import { createKvCache, type KvCache } from './kv-cache.ts'
 import { fillMask } from './mask.ts'
 import type { WireStep } from './messages.ts'
 import type { Ggml } from './native.ts'
-import { badRow } from './rows.ts'
+import { findBadRow } from '../bad-row.ts'
 
 /** A range of blocks in the process that computes it. Calls must not overlap. */
 export interface BlockHost {
@@ -165,7 +165,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
         const outputs = await run(wave)
         for (const [i, piece] of wave.entries()) {
           const output = outputs[i] as Float32Array
-          const failure = badRow(output, hiddenSize)
+          const failure = findBadRow(output, hiddenSize)
           if (failure === undefined) {
             ;(results[piece.step] as Float32Array).set(output, piece.first * hiddenSize)
             piece.cache.length = piece.past + piece.rows

@@ -24,9 +24,6 @@ export const maxGraphs: number = 32
 /** Bytes of weights that travel to the child process in one message. */
 export const pieceBytes: number = 4 * 2 ** 20
 
-/** Values above this in a residual come from no model. */
-export const residualLimit: number = 1e8
-
 /** Default bound of all caches of one backend, in bytes. */
 export const defaultMaxKvBytes: number = 4 * 2 ** 30
 

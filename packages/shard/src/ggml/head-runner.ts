@@ -5,7 +5,7 @@ import { maxGraphRows } from './constants.ts'
 import type { Likeliest } from './messages.ts'
 import type { GgmlProcess } from './process.ts'
 import { checkLogitsMemory } from '../logits-memory.ts'
-import { badRow } from './rows.ts'
+import { findBadRow } from '../bad-row.ts'
 
 /** The two ends of a model in the child process. */
 export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
@@ -48,7 +48,7 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
           'ERR_BACKEND_INVALID_STEP',
           `Cannot compute logits: ${hidden.length} numbers are no row of ${hiddenSize}`
         )
-      const bad = badRow(hidden, hiddenSize)
+      const bad = findBadRow(hidden, hiddenSize)
       if (bad !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
       const ask = (): Promise<Likeliest> => process.call('logits', { runner, hidden }, options)

@@ -3,7 +3,7 @@ import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/llama-config.ts'
 import { checkLogitsMemory } from '../logits-memory.ts'
 import { rmsNorm } from './block.ts'
-import { findBadRow } from './check-rows.ts'
+import { findBadRow } from '../bad-row.ts'
 import { multiply, type Matrix } from './matrix.ts'
 
 /** The weights of the two ends of a model. */

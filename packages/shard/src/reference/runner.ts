@@ -2,7 +2,7 @@ import type { BlockRunner, BlockStep, CallOptions, KvHandle, StepFailure } from 
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/llama-config.ts'
 import { chunkRows, createScratch, runBlock, type BlockWeights } from './block.ts'
-import { findBadRow } from './check-rows.ts'
+import { findBadRow } from '../bad-row.ts'
 import { createKvCache, kvElementBytes, type KvCache, type KvFormat } from './kv-cache.ts'
 import { allocate, type MemoryBudget } from './memory.ts'
 import type { Queue } from './queue.ts'

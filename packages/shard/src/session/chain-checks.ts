@@ -1,7 +1,7 @@
 import { shardError } from '../errors.ts'
 import type { PipelineStep } from '../generate/pipeline.ts'
 import type { ChainOptions, ChainPlan } from './chain.ts'
-import { firstBadRow } from './rows.ts'
+import { findBadRow } from '../bad-row.ts'
 
 /** @returns the rows of a step that can run. */
 export function checkStep(
@@ -28,11 +28,11 @@ export function checkStep(
       `Cannot run the step: the chain is open for ${limits.maxTokens} rows, not ${step.past + rows}`
     )
   }
-  const bad = firstBadRow(step.hidden, limits.hiddenSize)
-  if (bad >= 0)
+  const bad = findBadRow(step.hidden, limits.hiddenSize)
+  if (bad !== undefined)
     throw shardError(
       'ERR_SHARD_INVALID_VALUES',
-      `Cannot run the step: row ${bad} holds values no model makes`
+      `Cannot run the step: row ${bad.row} holds values no model makes`
     )
   return rows
 }

@@ -1,11 +1,12 @@
 import type { Channel, Clock, Network, PeerId, RowKernel } from '@kwaai/interface'
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { shardProtocol } from '../constants.ts'
+import { findBadRow } from '../bad-row.ts'
 import { shardError, type ShardErrorCode } from '../errors.ts'
 import type { Opened, Result } from '../gen/shard_pb.ts'
 import { errorOf } from './failure.ts'
 import { decodeFrame, encodeFrame } from './messages.ts'
-import { bytesToRows, equalBytes, firstBadRow, rowsToBytes } from './rows.ts'
+import { bytesToRows, equalBytes, rowsToBytes } from './rows.ts'
 
 /** One server of a planned chain. */
 export interface PlannedHop {
@@ -198,10 +199,10 @@ function createLink(
       return lose(hopError('ERR_SHARD_INVALID_RESULT', hop, currentStep(), wrong ?? ''))
     }
     const rows = bytesToRows(payload)
-    const bad = firstBadRow(rows, hiddenSize)
-    if (bad >= 0) {
+    const bad = findBadRow(rows, hiddenSize)
+    if (bad !== undefined) {
       return lose(
-        hopError('ERR_SHARD_INVALID_RESULT', hop, first.step, `sent values no model makes in row ${bad}`)
+        hopError('ERR_SHARD_INVALID_RESULT', hop, first.step, `sent values no model makes in row ${bad.row}`)
       )
     }
     pending.shift()

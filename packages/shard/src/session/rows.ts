@@ -1,5 +1,3 @@
-import { maxResidualValue } from '../constants.ts'
-
 const hostIsLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 function swapWords(bytes: Uint8Array): Uint8Array {
@@ -19,19 +17,6 @@ export function rowsToBytes(rows: Float32Array, littleEndian: boolean = hostIsLi
 export function bytesToRows(bytes: Uint8Array, littleEndian: boolean = hostIsLittleEndian): Float32Array {
   const own = littleEndian ? (bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()) : swapWords(bytes)
   return new Float32Array(own.buffer, own.byteOffset, own.byteLength / 4)
-}
-
-/**
- * The first row with a value that is not finite or that no model makes, or -1.
- *
- * @param rows - `[rows, hiddenSize]`.
- */
-export function firstBadRow(rows: Float32Array, hiddenSize: number): number {
-  for (let at = 0; at < rows.length; at++) {
-    // Written so that NaN fails it too.
-    if (!(Math.abs(rows[at] as number) <= maxResidualValue)) return Math.floor(at / hiddenSize)
-  }
-  return -1
 }
 
 /** True for equal bytes. */

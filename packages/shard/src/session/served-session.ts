@@ -7,6 +7,7 @@ import {
   type PeerId
 } from '@kwaai/interface'
 import { bytesToHex } from '@noble/hashes/utils.js'
+import { findBadRow } from '../bad-row.ts'
 import { shardError } from '../errors.ts'
 import type { Open, Step } from '../gen/shard_pb.ts'
 import type { Admission } from './admission.ts'
@@ -14,7 +15,7 @@ import type { Executor, JobOutcome } from './executor.ts'
 import { failureFrame } from './failure.ts'
 import { createStepLedger, type LedgerStep, type StepLedger } from './ledger.ts'
 import { decodeFrame, encodeFrame, type FrameInit } from './messages.ts'
-import { bytesToRows, equalBytes, firstBadRow, rowsToBytes } from './rows.ts'
+import { bytesToRows, equalBytes, rowsToBytes } from './rows.ts'
 import { checkOpen, checkStep } from './server-checks.ts'
 import type { BlockServerComponents, BlockServerSettings } from './server.ts'
 import { reportViolation } from './violations.ts'
@@ -226,13 +227,13 @@ async function runSession(
   const admit = async (step: Step, payload: Uint8Array): Promise<void> => {
     const request = checkStep(step, payload, session, runner, settings)
     const hidden = bytesToRows(payload)
-    const bad = firstBadRow(hidden, hiddenSize)
-    if (bad >= 0) {
+    const bad = findBadRow(hidden, hiddenSize)
+    if (bad !== undefined) {
       throw shardError(
         'ERR_SHARD_INVALID_VALUES',
-        `Cannot run step ${step.step}: row ${bad} holds values no model makes`,
+        `Cannot run step ${step.step}: row ${bad.row} holds values no model makes`,
         {
-          details: { row: bad }
+          details: { row: bad.row }
         }
       )
     }
