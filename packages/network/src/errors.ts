@@ -9,6 +9,16 @@ export function unsupported(message: string, cause?: unknown): KwaaiError<Networ
   return new KwaaiError('ERR_NETWORK_UNSUPPORTED', message, { cause })
 }
 
+/** The error for a listen address of another kind than this network's. */
+export function cannotListen(address: string): KwaaiError<NetworkErrorCode> {
+  const shown = JSON.stringify(address.slice(0, 200))
+  return new KwaaiError(
+    'ERR_NETWORK_INVALID_ADDRESS',
+    `Cannot listen on ${shown}: expected an IP address and a TCP port, such as /ip4/127.0.0.1/tcp/4001`,
+    { details: { address } }
+  )
+}
+
 /** The error for a listen address that somebody else has. */
 export function addressInUse(listen: readonly string[], cause: unknown): KwaaiError<NetworkErrorCode> {
   const addresses = listen.join(', ')

@@ -9,7 +9,7 @@ import {
 } from '@kwaai/interface/streams'
 import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { PING_BYTES, PING_PROTOCOL } from './constants.ts'
-import { addressInUse, errorName, unsupported, withoutPeer } from './errors.ts'
+import { addressInUse, cannotListen, errorName, unsupported, withoutPeer } from './errors.ts'
 import type { HostInit } from './libp2p-host.ts'
 import { createLibp2pStream } from './libp2p-stream.ts'
 
@@ -52,6 +52,9 @@ async function loadLibp2p(): Promise<Libp2pModule> {
   }
 }
 
+/** What TCP can listen on; libp2p would call anything else a port that is taken. */
+const listenable = /^\/ip[46]\/[^/]+\/tcp\/\d+(\/p2p\/|$)/
+
 /**
  * Starts a libp2p host.
  *
@@ -67,6 +70,7 @@ export async function openHost(init: HostInit, owner: HostOwner): Promise<Host> 
       throw invalidAddress(address, error)
     }
   }
+  for (const address of init.listen) if (!listenable.test(address)) throw cannotListen(address)
   const toPeer = (peer: PeerId): Libp2pPeerId => {
     try {
       return peerIdFromString(peer)

@@ -100,6 +100,14 @@ test('a taken port and an address that cannot be read are told in a sentence', a
   server.close()
   const unreadable = startNetwork({ listen: ['127.0.0.1:80'] })
   await assertRejectsWith(unreadable, 'ERR_NETWORK_INVALID_ADDRESS', 'start')
+  for (const listen of ['/ip4/127.0.0.1', '/ip4/127.0.0.1/udp/1/quic-v1']) {
+    const wrong = await assertRejectsWith(
+      startNetwork({ listen: [listen] }),
+      'ERR_NETWORK_INVALID_ADDRESS',
+      listen
+    )
+    expect(wrong.message).toContain('expected an IP address and a TCP port')
+  }
   // A network that could not start can be started once the reason is gone.
   await networks[0]?.start()
   expect(networks[0]?.addresses()[0]).toContain(`/tcp/${port}/`)
