@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { watchLauncher } from './cli/launcher.ts'
 import { main } from './cli/main.ts'
 
 const ending = new AbortController()
@@ -23,6 +24,9 @@ function end(reason: string): void {
 for (const name of Object.keys(signalStatus) as NodeJS.Signals[]) process.on(name, () => end(name))
 // A parent that dies without a signal closes this channel.
 if (process.connected) process.on('disconnect', () => end('disconnect'))
+watchLauncher(() => {
+  if (!ending.signal.aborted) end('the launcher ended')
+})
 // Whoever read our output is gone: a closed terminal, or `| head`.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {

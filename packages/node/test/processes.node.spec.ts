@@ -1,4 +1,9 @@
+import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { KwaaiError } from '@kwaai/interface'
 import { startCluster, type Cluster } from './cluster.ts'
@@ -86,6 +91,38 @@ describe.runIf(process.platform === 'linux')('the demonstration', () => {
       await run.ended
       expect(processes.length).toBeGreaterThanOrEqual(6)
       expect(await gone(processes)).toEqual([])
+    },
+    timeout
+  )
+})
+
+describe.runIf(process.platform === 'linux')('npm in front', () => {
+  test(
+    'that is ended alone leaves no process behind',
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'kwaai-npm-'))
+      const bin = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+      const start = `"${process.execPath}" --conditions=kwaai:source "${bin}" demo --serve --api-port 0 --max-tokens 4`
+      await writeFile(join(folder, 'package.json'), JSON.stringify({ scripts: { start } }))
+      const npm = spawn('npm', ['start'], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
+      try {
+        let output = ''
+        await new Promise<void>((resolve, reject) => {
+          npm.stdout.setEncoding('utf8').on('data', (text: string) => {
+            output += text
+            if (output.includes('node-3')) resolve()
+          })
+          npm.once('error', reject)
+          npm.once('exit', () => reject(new Error(`npm ended first: ${output}`)))
+        })
+        const processes = descendants(npm.pid as number)
+        expect(processes.filter(({ command }) => command.includes(' up --json ')).length).toBe(3)
+        npm.kill('SIGKILL')
+        expect(await gone(processes)).toEqual([])
+      } finally {
+        npm.kill('SIGKILL')
+        await rm(folder, { recursive: true, force: true })
+      }
     },
     timeout
   )
