@@ -1,5 +1,6 @@
 import type { HeadRunner, RowKernel } from '@kwaai/interface'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
+import { argmax } from '../../shard/test/ggml-kit.ts'
 
 /** A greedy run, measured from logits to logits. */
 export interface GreedyRun {
@@ -10,12 +11,6 @@ export interface GreedyRun {
   last: Float32Array
   prefillMs: number
   decodeMs: number[]
-}
-
-function argmax(values: Float32Array): number {
-  let best = 0
-  for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i
-  return best
 }
 
 /** Greedy generation over a pipeline; the prompt goes in steps of `stepRows` that may overlap. */

@@ -1,5 +1,5 @@
 import { KwaaiError, type ChatRequest, type CompletionRequest } from '@kwaai/interface'
-import { createFakeClock, createSeededRandom, languageModelSuite } from '@kwaai/testing'
+import { createFakeClock, createSeededRandom, languageModelSuite, macrotask } from '@kwaai/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
@@ -165,7 +165,7 @@ test('steps of a prompt overlap, as many as are allowed', async () => {
     const { model, trace } = setUp({
       script: [end],
       init: { prefillRows: 10, prefillSteps },
-      before: () => new Promise((resolve) => setTimeout(resolve))
+      before: macrotask
     })
     await outcomeOf(model.complete({ prompt: 'x'.repeat(100) }))
     expect(trace.overlap).toBe(overlap)
@@ -317,7 +317,7 @@ test('several answers at once do not mix', async () => {
   const alone = await Promise.all(
     ['a', 'b', 'c'].map((text) => outcomeOf(setUp().model.chat(ask(text, { maxTokens: 20 }))))
   )
-  const { model } = setUp({ before: () => new Promise((resolve) => setTimeout(resolve)) })
+  const { model } = setUp({ before: macrotask })
   const together = await Promise.all(
     ['a', 'b', 'c'].map((text) => outcomeOf(model.chat(ask(text, { maxTokens: 20 }))))
   )
@@ -335,7 +335,7 @@ test('an abort closes the pipeline at once, while a step is under way', async ()
   const run = (async () => {
     for await (const event of model.chat(ask('hi'), { signal: controller.signal })) seen.push(event.type)
   })()
-  while (trace.steps.length < 4) await new Promise((resolve) => setTimeout(resolve))
+  while (trace.steps.length < 4) await macrotask()
   expect(trace.closed).toBe(0)
   controller.abort(reason)
   // The made-up step ignores the signal and never ends; the pipeline is closed all the same.
@@ -353,7 +353,7 @@ test('an abort ends the run with its reason', async () => {
   const { model, trace } = setUp({ before: waiting })
   const reason = new Error('gone')
   const run = codeOf(model.chat(ask('hi'), { signal: controller.signal }))
-  await new Promise((resolve) => setTimeout(resolve))
+  await macrotask()
   controller.abort(reason)
   expect(await run).toBe(reason)
   expect(trace.closed).toBe(1)
@@ -424,7 +424,7 @@ test('a step of the prompt that fails is told once, whichever it is', async () =
     const { model, trace } = setUp({
       init: { prefillRows: 10, prefillSteps: 4 },
       before: async (step) => {
-        await new Promise((resolve) => setTimeout(resolve))
+        await macrotask()
         if (step.past === bad * 10) throw new KwaaiError('ERR_SHARD_HOP_FAILED', 'dead')
       }
     })
