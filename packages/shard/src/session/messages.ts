@@ -6,9 +6,12 @@ import {
   FrameSchema,
   type Failure,
   type Frame,
+  type Hop,
   type Open,
   type Opened,
   type Result,
+  type Route,
+  type Stamp,
   type Step
 } from '../gen/shard_pb.ts'
 
@@ -98,6 +101,7 @@ function checkBody(body: FrameBody, payload: Uint8Array): void {
   else if (body.case === 'step') checkStep(body.value, payload)
   else if (body.case === 'result') checkResult(body.value, payload)
   else if (body.case === 'failure') checkFailure(body.value)
+  else if (body.case === 'route') checkRoute(body.value)
 }
 
 function checkOpen(open: Open): void {
@@ -106,17 +110,30 @@ function checkOpen(open: Open): void {
   if (open.maxTokens === 0) throw invalid('its session has room for no rows')
   checkText(open.residual, maxWordLength, 'residual format')
   checkText(open.numericsClass, maxNameLength, 'numerics class')
-  checkText(open.replyTo, maxNameLength, 'reply-to')
   checkText(open.traceparent, maxNameLength, 'trace context')
   if (open.authorization.length > maxAuthorizationBytes) throw invalid('its authorization is too long')
-  if (open.after.length > maxHops) throw invalid(`it names ${open.after.length} hops`)
-  for (const hop of open.before === undefined ? open.after : [open.before, ...open.after]) {
-    checkText(hop.peer, maxNameLength, 'peer')
-    if (hop.from >= hop.to) throw invalid(`the blocks ${hop.from} to ${hop.to} of a hop are no range`)
-    if (hop.session.length !== 0 && hop.session.length !== sessionKeyBytes) {
-      throw invalid('the session key of a hop has a wrong length')
-    }
+  if (open.before !== undefined) checkHop(open.before)
+}
+
+function checkHop(hop: Hop): void {
+  checkText(hop.peer, maxNameLength, 'peer')
+  if (hop.from >= hop.to) throw invalid(`the blocks ${hop.from} to ${hop.to} of a hop are no range`)
+  if (hop.session.length !== 0 && hop.session.length !== sessionKeyBytes) {
+    throw invalid('the session key of a hop has a wrong length')
   }
+}
+
+function checkRoute(route: Route): void {
+  if (route.route === 0) throw invalid('its route has no number')
+  if (route.before !== undefined) checkHop(route.before)
+  if (route.after === undefined) return
+  checkHop(route.after)
+  if (route.after.session.length === 0) throw invalid('the next hop has no session key')
+}
+
+function checkStamps(stamps: readonly Stamp[]): void {
+  if (stamps.length > maxHops) throw invalid(`it has stamps of ${stamps.length} hops`)
+  for (const { from, to } of stamps) if (from >= to) throw invalid('a stamp is of no range')
 }
 
 function checkOpened(opened: Opened): void {
@@ -134,6 +151,8 @@ function checkStep(step: Step, payload: Uint8Array): void {
   checkText(step.residual, maxWordLength, 'residual format')
   checkText(step.traceparent, maxNameLength, 'trace context')
   if (step.commitment.length > maxCommitmentBytes) throw invalid('its commitment is too long')
+  if (step.previous >= step.step) throw invalid('it does not come after the step before it')
+  checkStamps(step.stamps)
   if (!isWanted(step.wanted)) throw invalid('it does not say which rows are wanted')
   checkRowBytes(step.rows, payload)
 }
@@ -143,6 +162,7 @@ function checkResult(result: Result, payload: Uint8Array): void {
   checkText(result.residual, maxWordLength, 'residual format')
   checkText(result.numericsClass, maxNameLength, 'numerics class')
   if (result.commitment.length > maxCommitmentBytes) throw invalid('its commitment is too long')
+  checkStamps(result.stamps)
   checkRowBytes(result.rows, payload)
 }
 

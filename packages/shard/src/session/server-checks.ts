@@ -27,11 +27,8 @@ export function checkOpen(open: Open, settings: BlockServerSettings, runner: Blo
       `${cannot}: the server computes as ${settings.numericsClass}`
     )
   }
-  if (open.before !== undefined || open.after.length > 0 || open.replyTo !== '') {
-    throw shardError(
-      'ERR_SHARD_PUSH_UNSUPPORTED',
-      `${cannot}: the server does not hand rows to other servers`
-    )
+  if (open.before !== undefined || open.forward) {
+    throw shardError('ERR_SHARD_PUSH_REFUSED', `${cannot}: the server does not hand rows to other servers`)
   }
   if (open.maxTokens > settings.maxTokens) {
     throw shardError(
