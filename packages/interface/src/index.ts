@@ -73,5 +73,7 @@ export type {
   GenerationOptions,
   LanguageModel,
   ModelDescription,
+  RouteConstraintName,
+  RouteConstraints,
   Usage
 } from './language-model.ts'

@@ -1,4 +1,5 @@
-import type { CallOptions } from './common.ts'
+import type { CallOptions, PeerId } from './common.ts'
+import type { TrustTier } from './trust.ts'
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -12,6 +13,39 @@ export interface ChatMessage {
    */
   toolCalls?: readonly { id: string; name: string; arguments: string }[]
 }
+
+/**
+ * Who may compute an answer. Each constraint is hard: the answer comes from servers that all meet all of them,
+ * or an error says of each server why it fell.
+ */
+export interface RouteConstraints {
+  /** The tier each server has to have at least. */
+  minTier?: TrustTier
+  /** What each server's `lowerBound` has to be at least, 0 to 1. */
+  minScore?: number
+  /** Milliseconds a token may be expected to take through all servers together. */
+  maxLatencyMs?: number
+  /** Milliseconds the round trip to each server may take. */
+  maxRttMs?: number
+  /** Where each server has to stand, in the word its advert uses, such as `eu`. */
+  region?: string
+  /** Credits a token may cost at all servers together. */
+  maxPrice?: number
+  /** The class each server has to compute in. */
+  numericsClass?: string
+  /** Nobody but these. */
+  allowPeers?: readonly PeerId[]
+  /** None of these. */
+  denyPeers?: readonly PeerId[]
+  /**
+   * Constraints that may be given up where nobody meets them all, the first one first, one after the other until
+   * there are servers; each is given up whole. Default: none. What was given up is told with the answer.
+   */
+  relax?: readonly RouteConstraintName[]
+}
+
+/** The name of a constraint. */
+export type RouteConstraintName = Exclude<keyof RouteConstraints, 'relax'>
 
 /** How text is to be generated. What a model does not support it refuses by name, it never ignores. */
 export interface GenerationOptions {
@@ -43,6 +77,14 @@ export interface GenerationOptions {
   n?: number
   /** Grammar or schema the text has to follow. */
   constraint?: { type: 'json' } | { type: 'json-schema'; schema: unknown } | { type: 'grammar'; text: string }
+  /**
+   * Who asks: a name that means one user to whoever hands it over, such as the hash of an API key, never the
+   * key. Work kept from one request (a cached prefix) serves requests of the same caller alone, for the time
+   * to the first token tells whether a prefix was asked before. Default: nobody; nothing is kept, nothing reused.
+   */
+  caller?: string
+  /** Who may compute it. Default: everybody. A model that does not choose its servers refuses this. */
+  route?: RouteConstraints
 }
 
 /** A chat to continue. */
@@ -80,7 +122,13 @@ export interface ChainHop {
 
 /** What a generation tells while it runs, in this order: start, text …, finish, usage. */
 export type GenerationEvent =
-  | { type: 'start'; promptTokens: number; chain: readonly ChainHop[] }
+  | {
+      type: 'start'
+      promptTokens: number
+      chain: readonly ChainHop[]
+      /** The constraints of the request's `route` that were given up, as its `relax` allows. */
+      relaxed?: readonly RouteConstraintName[]
+    }
   | {
       type: 'text'
       /** Which of `n` answers. */

@@ -38,6 +38,7 @@ export function checkOptions(
 ): CheckedOptions {
   if (request.logprobs !== undefined) throw unsupported('logprobs')
   if (request.constraint !== undefined) throw unsupported('constraint')
+  if (request.route !== undefined) throw unsupported('route')
   if (request.tools !== undefined && request.tools.length > 0) throw unsupported('tools')
   if (request.n !== undefined && request.n !== 1) {
     if (Number.isSafeInteger(request.n) && request.n > 1) throw unsupported('n')

@@ -21,7 +21,7 @@
  */
 export { createTextModel, type TextModelComponents, type TextModelInit } from './text-model.ts'
 export { localBlocks, type LocalBlocksOptions } from './local-blocks.ts'
-export type { BlockPipeline, BlockPipelineSource, PipelineStep } from './pipeline.ts'
+export type { BlockPipeline, BlockPipelineInit, BlockPipelineSource, PipelineStep } from './pipeline.ts'
 export { createTokenizer, createVocabularyTokenizer, type Tokenizer } from './tokenizer.ts'
 export { readVocabulary, type Vocabulary } from './vocabulary.ts'
 export { preTokenizerNames, preTokenizerOf, type PreTokenizer } from './pre-tokenizers.ts'

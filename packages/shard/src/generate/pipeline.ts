@@ -1,4 +1,10 @@
-import type { CallOptions, ChainHop, RowKernel } from '@kwaai/interface'
+import type {
+  CallOptions,
+  ChainHop,
+  RouteConstraintName,
+  RouteConstraints,
+  RowKernel
+} from '@kwaai/interface'
 
 /** One run of rows through all blocks of a model. */
 export interface PipelineStep {
@@ -20,14 +26,31 @@ export interface PipelineStep {
 export interface BlockPipeline extends AsyncDisposable {
   /** Who computes which blocks, in order. */
   readonly chain: readonly ChainHop[]
+  /** Constraints that were given up to open it, as their `relax` allows. */
+  readonly relaxed?: readonly RouteConstraintName[]
+  /** Aborts when it will run no more steps, also while nobody asks: it failed for good, or was closed. */
+  readonly ended?: AbortSignal
   /** Residual rows after the last block: `[0]`, `[hiddenSize]` or `[rows, hiddenSize]`, as `result` asks. */
   forward(step: PipelineStep, options?: CallOptions): Promise<Float32Array>
 }
 
+/** What a session is opened for. */
+export interface BlockPipelineInit {
+  /** Rows it will hold at most. */
+  maxTokens: number
+  /** Who may compute; given only to a source that `routes`. Default: everybody. */
+  constraints?: RouteConstraints
+}
+
 /** Opens sessions over the blocks of one model. */
 export interface BlockPipelineSource {
-  /** @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` when nobody can serve the blocks now. */
-  open(init: { maxTokens: number }, options?: CallOptions): Promise<BlockPipeline>
+  /** True where it chooses among servers and holds them to constraints. Default false. */
+  readonly routes?: boolean
+  /**
+   * @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` when nobody can serve the blocks now; where that is for want of
+   * room, `ERR_SHARD_SERVER_FULL` or `ERR_BACKEND_OUT_OF_MEMORY` is among its causes.
+   */
+  open(init: BlockPipelineInit, options?: CallOptions): Promise<BlockPipeline>
   /** True while a session could be opened. */
   ready(): boolean
 }
