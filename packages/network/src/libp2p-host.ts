@@ -35,7 +35,7 @@ export async function startHost(init: HostInit, prepare: (host: Libp2p) => Promi
   const host = await createLibp2p({
     privateKey: await generateKeyPairFromSeed('Ed25519', init.privateKey),
     datastore: createBoundedDatastore(MAX_DATASTORE_ENTRIES),
-    addresses: { listen: [...init.listen], appendAnnounce: [...init.announce] },
+    addresses: { listen: [...init.listen], announce: [...init.announce] },
     transports: [tcp()],
     // TLS is about twice as fast as Noise between two Node.js processes; Noise is there for everybody else.
     connectionEncrypters: [tls(), noise()],

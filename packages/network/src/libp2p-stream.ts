@@ -6,12 +6,38 @@ import { READ_QUEUE_BYTES } from './constants.ts'
 /** What a queued chunk costs besides its bytes, so that a queue of tiny chunks is bounded too. */
 const CHUNK_OVERHEAD_BYTES = 256
 
+/** The state of a Yamux stream in which its window updates carry no flag. */
+const YAMUX_ESTABLISHED = 3
+
+/** What is touched of a Yamux stream's own state. */
+interface YamuxWindow {
+  state: number
+  recvWindow: number
+  recvWindowCapacity: number
+  sendWindowUpdate: () => void
+}
+
+/**
+ * Lets a Yamux stream say that it has read when half of its window is used up, as the protocol has it. By itself
+ * it says so after every frame: one more record to seal, send, open and wake up for with each row that travels.
+ */
+function sayLess(stream: Stream & Partial<YamuxWindow>): void {
+  const { sendWindowUpdate } = stream
+  if (typeof sendWindowUpdate !== 'function') return
+  stream.sendWindowUpdate = () => {
+    const { state, recvWindow = 0, recvWindowCapacity = 0 } = stream
+    if (state === YAMUX_ESTABLISHED && 2 * recvWindowCapacity > recvWindow) return
+    sendWindowUpdate.call(stream)
+  }
+}
+
 /**
  * A libp2p stream as a {@link RawStream}. What arrives is copied at once, for it lies in socket buffers that
  * libp2p still reads from, and queued; when the queue is full the stream is paused, and Yamux stops the peer.
  */
 export function createLibp2pStream(stream: Stream, peer: PeerId): RawStream {
   const { protocol } = stream
+  sayLess(stream)
   const closed = new AbortController()
   const gate = createGate()
   const writing = createTurns()

@@ -30,7 +30,7 @@ export interface NetworkInit {
   privateKey: Uint8Array
   /** Multiaddrs to listen on. Default `/ip4/127.0.0.1/tcp/0`; none for a peer that only dials. */
   listen?: readonly string[]
-  /** Multiaddrs to announce besides those found, for a peer behind a forwarded port. Default none. */
+  /** Multiaddrs to announce instead of those found, for a peer behind a forwarded port. Default: those found. */
   announce?: readonly string[]
   /** Multiaddrs, each ending in a peer id, of peers to stay connected to. Default none. */
   bootstrap?: readonly string[]

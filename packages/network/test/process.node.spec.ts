@@ -135,6 +135,42 @@ test('a peer without listen addresses dials and is answered', async () => {
   expect(await client.request(server.peerId, '/x/1', new Uint8Array())).toEqual(Uint8Array.of(1))
 })
 
+test('a peer is found where it announces itself, and nowhere else', async () => {
+  const listening = await startNetwork()
+  const behind = Number(/\/tcp\/(\d+)\//.exec(listening.addresses()[0] ?? '')?.[1])
+  await listening.stop()
+  let forwarded = 0
+  const forwarder = createServer((near) => {
+    forwarded++
+    const far = connect(behind, '127.0.0.1')
+    for (const socket of [near, far]) socket.on('error', () => undefined)
+    near.pipe(far).pipe(near)
+  })
+  forwarder.listen(0, '127.0.0.1')
+  await once(forwarder, 'listening')
+  const announced = `/ip4/127.0.0.1/tcp/${(forwarder.address() as AddressInfo).port}`
+  try {
+    const server = await startNetwork({
+      listen: [`/ip4/127.0.0.1/tcp/${behind}`],
+      announce: [announced]
+    })
+    expect(server.addresses()).toEqual([`${announced}/p2p/${server.peerId}`])
+    const middle = await startNetwork()
+    await middle.connect(server.addresses()[0] ?? '')
+    // One who knows somebody in the middle alone learns the announced address from there.
+    const client = await startNetwork()
+    await client.connect(middle.addresses()[0] ?? '')
+    for (let tries = 0; !client.peers().includes(server.peerId) && tries < 100; tries++) {
+      await client.connect(server.peerId).catch(() => client.closestPeers(new Uint8Array(32)))
+    }
+    expect(client.connection(server.peerId)?.addressPrefix).toBe('127.0.0.0/24')
+    expect(forwarded).toBe(2)
+  } finally {
+    forwarder.close()
+    await Promise.all(networks.splice(0).map((network) => network.stop()))
+  }
+})
+
 test('bootstrap peers are dialled in the background, and again when they are lost', async () => {
   const seed = new Uint8Array(32).fill(77)
   const first = await startNetwork({ privateKey: seed })

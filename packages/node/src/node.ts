@@ -9,6 +9,7 @@ import type {
   HeadRunner,
   LanguageModel,
   Logger,
+  Network,
   PeerId,
   Random
 } from '@kwaai/interface'
@@ -34,6 +35,8 @@ export interface NodeInit {
   blocks?: 'all' | 'none' | readonly [from: number, to: number]
   /** Multiaddrs to listen on. Default: a free TCP port on loopback. */
   listen?: readonly string[]
+  /** Multiaddrs to tell others instead of those listened on, for a node behind a forwarded port. */
+  announce?: readonly string[]
   /** Multiaddrs of nodes to join. */
   bootstrap?: readonly string[]
   /** Folder of the node's key. Without one the node has a new identity at each start. */
@@ -57,6 +60,8 @@ export interface NodeComponents {
   onProgress?: ModelStoreInit['onProgress']
   /** One plain sentence for people: a source was passed over, another process downloads. */
   onNote?: (text: string) => void
+  /** Puts something between the node and its network, such as faults or a count of what travels. */
+  decorateNetwork?: (network: Network) => Network
 }
 
 /** A running node. */
@@ -120,13 +125,17 @@ export async function createNode(
     const loaded = await loadModel(opened, init, options)
     teardown.add(() => loaded.dispose())
 
-    const network = createNetwork(
-      {
-        privateKey: identity.exportSeed(),
-        ...(init.listen?.length ? { listen: [...init.listen] } : {}),
-        bootstrap: [...(init.bootstrap ?? [])]
-      },
-      { clock, random }
+    const { decorateNetwork = (plain: Network) => plain } = components
+    const network = decorateNetwork(
+      createNetwork(
+        {
+          privateKey: identity.exportSeed(),
+          ...(init.listen?.length ? { listen: [...init.listen] } : {}),
+          announce: [...(init.announce ?? [])],
+          bootstrap: [...(init.bootstrap ?? [])]
+        },
+        { clock, random }
+      )
     )
     await network.start(options)
     teardown.add(() => network.stop())

@@ -29,6 +29,12 @@ export const nodeOptions: Record<string, OptionSpec> = {
     multiple: true,
     describe: 'Address to listen on, default a free port on loopback'
   },
+  announce: {
+    type: 'string',
+    value: '<multiaddr>',
+    multiple: true,
+    describe: 'Address to tell others instead of those listened on, such as that of a forwarded port'
+  },
   bootstrap: {
     type: 'string',
     value: '<multiaddr>',
@@ -81,6 +87,7 @@ export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
     // A folder given by name is the node's own; the default one holds a folder for each name.
     dataDir: dataDir === undefined ? join(defaultDataDir(io.env), 'nodes', name) : resolve(dataDir),
     listen: options.list('listen'),
+    announce: options.list('announce'),
     bootstrap: options.list('bootstrap'),
     ...(model === undefined ? {} : { model }),
     ...(blocks === undefined ? {} : { blocks: parseBlocks(blocks) }),
