@@ -1,6 +1,19 @@
 /** Made-up blocks and head with arithmetic that can be followed by hand, and what tests ask of a model. */
-import type { CallOptions, GenerationEvent, HeadRunner, ModelShape, Usage } from '@kwaai/interface'
-import type { BlockPipeline, BlockPipelineSource, PipelineStep, Tokenizer } from '../src/generate/index.ts'
+import type {
+  CallOptions,
+  GenerationEvent,
+  HeadRunner,
+  ModelShape,
+  RouteConstraints,
+  Usage
+} from '@kwaai/interface'
+import type {
+  BlockPipeline,
+  BlockPipelineInit,
+  BlockPipelineSource,
+  PipelineStep,
+  Tokenizer
+} from '../src/generate/index.ts'
 
 /** Everything a model asked of its blocks. */
 export interface Trace {
@@ -9,43 +22,61 @@ export interface Trace {
   closed: number
   /** Most steps under way at once. */
   overlap: number
+  /** What each session was opened for, besides its size. */
+  constraints: (RouteConstraints | undefined)[]
+  /** Fails the session opened as number `index`, as a server that goes away would. */
+  fail(index: number): void
 }
 
 /** How the made-up blocks behave. */
 export interface ScriptOptions {
   /** Called before a step is answered. */
   before?: (step: PipelineStep, options: CallOptions | undefined) => Promise<void> | void
-  open?: () => Promise<void>
+  open?: (init: BlockPipelineInit) => Promise<void> | void
   ready?: () => boolean
+  routes?: boolean
 }
 
 /** Hidden rows are one wide: the token's id. The blocks hand back the sum of all rows so far. */
 export function scriptedBlocks(options: ScriptOptions = {}): { blocks: BlockPipelineSource; trace: Trace } {
-  const trace: Trace = { opened: [], steps: [], closed: 0, overlap: 0 }
+  const ends: AbortController[] = []
+  const trace: Trace = {
+    opened: [],
+    steps: [],
+    closed: 0,
+    overlap: 0,
+    constraints: [],
+    fail: (index) => ends[index]?.abort()
+  }
   const blocks: BlockPipelineSource = {
     ready: options.ready ?? (() => true),
-    async open({ maxTokens }) {
-      await options.open?.()
+    ...(options.routes === undefined ? {} : { routes: options.routes }),
+    async open(init) {
+      await options.open?.(init)
+      const { maxTokens } = init
       trace.opened.push(maxTokens)
-      let sum = 0
-      let rows = 0
+      trace.constraints.push(init.constraints)
+      const end = new AbortController()
+      ends.push(end)
+      const held: number[] = []
       let underWay = 0
       let closed = false
       const pipeline: BlockPipeline = {
         chain: [{ peer: 'scripted', from: 0, to: 1, numericsClass: 'script' }],
+        ended: end.signal,
         async forward(step, call) {
-          if (closed) throw new Error('the pipeline is closed')
-          if (step.past !== rows) throw new Error(`past is ${step.past}, and ${rows} rows are there`)
+          if (closed || end.signal.aborted) throw new Error('the pipeline is closed')
+          if (step.past > held.length) throw new Error(`past is ${step.past} of ${held.length} rows`)
+          held.length = step.past
           trace.steps.push({
             past: step.past,
             kernel: step.kernel,
             result: step.result,
             rows: step.hidden.length
           })
-          rows += step.hidden.length
-          if (rows > maxTokens) throw new Error('more rows than announced')
-          for (const value of step.hidden) sum += value
-          const result = Float32Array.of(sum)
+          held.push(...step.hidden)
+          if (held.length > maxTokens) throw new Error('more rows than announced')
+          const result = Float32Array.of(held.reduce((sum, value) => sum + value, 0))
           trace.overlap = Math.max(trace.overlap, ++underWay)
           try {
             await options.before?.(step, call)
@@ -56,6 +87,7 @@ export function scriptedBlocks(options: ScriptOptions = {}): { blocks: BlockPipe
         },
         [Symbol.asyncDispose]: async () => {
           closed = true
+          end.abort()
           trace.closed++
         }
       }

@@ -238,6 +238,8 @@ const wrong: readonly [Partial<ChatRequest>, string, 'INVALID_REQUEST' | 'UNSUPP
   [{ logitBias: { 5000: 1 } }, 'logitBias', 'INVALID_REQUEST'],
   [{ logitBias: { 5: 101 } }, 'logitBias', 'INVALID_REQUEST'],
   [{ n: 0 }, 'n', 'INVALID_REQUEST'],
+  [{ caller: 'x'.repeat(257) }, 'caller', 'INVALID_REQUEST'],
+  [{ route: { region: 'eu' } }, 'route', 'UNSUPPORTED'],
   [{ messages: [] }, 'messages', 'INVALID_REQUEST'],
   [{ messages: [{ role: 'user', content: 'x'.repeat(3_000_000) }] }, 'messages', 'INVALID_REQUEST'],
   [{ n: 2 }, 'n', 'UNSUPPORTED'],
@@ -289,21 +291,21 @@ test('a template that refuses the messages makes the request invalid', async () 
   })
 })
 
-test.each(['prefillRows', 'prefillSteps', 'maxConcurrent', 'contextLength'])(
+test.each(['prefillRows', 'prefillSteps', 'maxConcurrent', 'contextLength', 'prefixTtlMs', 'maxWaiting'])(
   'a limit that makes no sense: %s',
   (name) => {
-    expect(() => setUp({ init: { [name]: 0 } })).toThrow(
+    expect(() => setUp({ init: { [name]: name === 'maxWaiting' ? -1 : 0 } })).toThrow(
       expect.objectContaining({ code: 'ERR_MODEL_INVALID_REQUEST' })
     )
   }
 )
 
-test('more answers than allowed are refused, and room comes back', async () => {
+test('more requests than may wait are refused, and room comes back', async () => {
   let openGate = (): void => undefined
   const gate = new Promise<void>((resolve) => (openGate = resolve))
   const { model } = setUp({
     script: say('x'),
-    init: { maxConcurrent: 2, retryAfterMs: 250 },
+    init: { maxConcurrent: 2, maxWaiting: 0, retryAfterMs: 250 },
     before: () => gate
   })
   const first = [outcomeOf(model.chat(ask('a'))), outcomeOf(model.chat(ask('b')))]

@@ -1,12 +1,10 @@
-import type { CallOptions, FinishReason, HeadRunner, Random, RowKernel } from '@kwaai/interface'
+import type { CallOptions, FinishReason, HeadRunner, Random } from '@kwaai/interface'
 import type { Detokenizer } from './detokenizer.ts'
 import type { CheckedOptions } from './generation-request.ts'
-import type { BlockPipeline } from './pipeline.ts'
+import { promptKernel } from './held-rows.ts'
 import { createSampler } from './sampler.ts'
 import { createStopStrings } from './stop-strings.ts'
-
-/** Rows of a prompt of this length and more take the `tile` kernel, others `vec` (llama.cpp's rule). */
-const tilePromptTokens = 64
+import type { TokenSession } from './token-session.ts'
 
 /** One more token, and the text that may be shown since. */
 export interface GeneratedPiece {
@@ -19,7 +17,7 @@ export interface GeneratedPiece {
 /** What a generation runs on. */
 export interface GenerateComponents {
   head: HeadRunner
-  pipeline: BlockPipeline
+  session: TokenSession
   random: Random
   detokenizer: Detokenizer
   endTokens: ReadonlySet<number>
@@ -34,7 +32,7 @@ export interface PrefillPlan {
 }
 
 /**
- * Runs a prompt through the blocks, then chooses tokens until one ends it, a stop string is complete or
+ * Runs a prompt through the blocks, as far as the session does not hold it, then chooses tokens until one ends it, a stop string is complete or
  * `maxTokens` are there.
  */
 export async function* generateTokens(
@@ -44,12 +42,11 @@ export async function* generateTokens(
   components: GenerateComponents,
   call: CallOptions
 ): AsyncGenerator<GeneratedPiece> {
-  const { head, pipeline, random, detokenizer, endTokens } = components
+  const { head, session, random, detokenizer, endTokens } = components
   const sampler = createSampler(options, { random })
   const stops = createStopStrings(options.stop)
   sampler.see(prompt)
   let hidden = await prefill(prompt, plan, components, call)
-  let past = prompt.length
 
   const into = new Float32Array(head.shape.vocabularySize)
   for (let count = 1; ; count++) {
@@ -70,8 +67,7 @@ export async function* generateTokens(
     }
     yield { token, text }
     const embedded = await head.embed([token], call)
-    hidden = await pipeline.forward({ past, hidden: embedded, kernel: 'vec', result: 'last' }, call)
-    past++
+    hidden = await session.forward({ tokens: [token], hidden: embedded, kernel: 'vec', result: 'last' }, call)
   }
 }
 
@@ -85,19 +81,19 @@ function rest(detokenizer: Detokenizer, stops: ReturnType<typeof createStopStrin
 async function prefill(
   prompt: readonly number[],
   plan: PrefillPlan,
-  { head, pipeline }: GenerateComponents,
+  { head, session }: GenerateComponents,
   call: CallOptions
 ): Promise<Float32Array> {
-  const kernel: RowKernel = prompt.length >= tilePromptTokens ? 'tile' : 'vec'
+  const kernel = promptKernel(prompt.length)
   const underWay: Promise<Float32Array>[] = []
   let failed: { error: unknown } | undefined
-  for (let past = 0; ; past += plan.rows) {
+  for (let from = session.cachedTokens; ; from += plan.rows) {
     call.signal?.throwIfAborted()
-    const end = Math.min(past + plan.rows, prompt.length)
-    const hidden = await head.embed(prompt.slice(past, end), call)
+    const tokens = prompt.slice(from, from + plan.rows)
+    const hidden = await head.embed(tokens, call)
     if (failed !== undefined) throw failed.error
-    const last = end === prompt.length
-    const step = pipeline.forward({ past, hidden, kernel, result: last ? 'last' : 'none' }, call)
+    const last = from + tokens.length === prompt.length
+    const step = session.forward({ tokens, hidden, kernel, result: last ? 'last' : 'none' }, call)
     // Steps fail while others are awaited; the first failure is the one to tell.
     step.catch((error: unknown) => (failed ??= { error }))
     underWay.push(step)

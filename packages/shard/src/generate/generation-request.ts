@@ -1,4 +1,11 @@
-import type { ChatMessage, ChatRequest, CompletionRequest, GenerationOptions } from '@kwaai/interface'
+import type {
+  ChatMessage,
+  ChatRequest,
+  CompletionRequest,
+  GenerationOptions,
+  RouteConstraintName,
+  RouteConstraints
+} from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 
 /** What text generation reads of a request, checked. */
@@ -9,6 +16,7 @@ export interface CheckedOptions extends GenerationOptions {
 const maxStops = 4
 const maxStopCharacters = 1_024
 const maxBiases = 1_024
+const maxCallerCharacters = 256
 const roles: ReadonlySet<string> = new Set(['system', 'developer', 'user', 'assistant'])
 
 /** Each number's range, both ends included. The first four are OpenAI's API reference. */
@@ -34,11 +42,14 @@ const integers: Readonly<Record<string, readonly [number, number]>> = {
  */
 export function checkOptions(
   request: GenerationOptions & Partial<Pick<ChatRequest, 'tools'>>,
-  vocabularySize: number
+  { vocabularySize, routes }: { vocabularySize: number; routes: boolean }
 ): CheckedOptions {
   if (request.logprobs !== undefined) throw unsupported('logprobs')
   if (request.constraint !== undefined) throw unsupported('constraint')
-  if (request.route !== undefined) throw unsupported('route')
+  if (request.route !== undefined) {
+    if (!routes) throw unsupported('route')
+    checkRoute(request.route)
+  }
   if (request.tools !== undefined && request.tools.length > 0) throw unsupported('tools')
   if (request.n !== undefined && request.n !== 1) {
     if (Number.isSafeInteger(request.n) && request.n > 1) throw unsupported('n')
@@ -54,6 +65,10 @@ export function checkOptions(
     }
   }
   checkBias(request.logitBias, vocabularySize)
+  const { caller } = request
+  if (caller !== undefined && (typeof caller !== 'string' || caller.length > maxCallerCharacters)) {
+    throw invalid('caller', `it has to be a text of at most ${maxCallerCharacters} characters`)
+  }
   return { ...request, stop: checkStops(request.stop) }
 }
 
@@ -67,6 +82,40 @@ function checkBias(bias: GenerationOptions['logitBias'], vocabularySize: number)
     if (typeof value !== 'number' || !(value >= -100 && value <= 100)) {
       throw invalid('logitBias', 'its values have to be numbers from -100 to 100')
     }
+  }
+}
+
+const isText = (value: unknown): boolean =>
+  typeof value === 'string' && value !== '' && value.length <= maxRouteCharacters
+const isAmount = (value: unknown): boolean => typeof value === 'number' && value >= 0
+const areTexts = (value: unknown): boolean =>
+  Array.isArray(value) && value.length <= maxRoutePeers && value.every(isText)
+const maxRouteCharacters = 256
+const maxRoutePeers = 1_024
+const tiers: ReadonlySet<unknown> = new Set(['unknown', 'known', 'verified', 'trusted'])
+const constraints: Readonly<Record<RouteConstraintName, (value: unknown) => boolean>> = {
+  minTier: (value) => tiers.has(value),
+  minScore: (value) => isAmount(value) && Number(value) <= 1,
+  maxLatencyMs: isAmount,
+  maxRttMs: isAmount,
+  region: isText,
+  maxPrice: isAmount,
+  numericsClass: isText,
+  allowPeers: areTexts,
+  denyPeers: areTexts
+}
+
+/** A constraint that cannot be read, or that nobody knows, must not be taken for one that is met. */
+function checkRoute(route: RouteConstraints): void {
+  if (typeof route !== 'object' || route === null) throw invalid('route', 'it is no record')
+  for (const [name, value] of Object.entries(route)) {
+    if (value === undefined) continue
+    const known = (key: unknown): boolean => typeof key === 'string' && Object.hasOwn(constraints, key)
+    const fits =
+      name === 'relax'
+        ? Array.isArray(value) && value.every(known)
+        : known(name) && constraints[name as RouteConstraintName](value)
+    if (!fits) throw invalid('route', `${name.slice(0, 32)} makes no sense`)
   }
 }
 

@@ -12,14 +12,19 @@
  * await using backend = createGgmlBackend()
  * await using head = await backend.loadHead(source)
  * await using runner = await backend.loadBlocks(source, { from: 0, to: head.shape.blockCount })
- * const model = createTextModel({ id: 'smollm2' }, { file, head, blocks: localBlocks(runner) })
+ * await using model = createTextModel({ id: 'smollm2' }, { file, head, blocks: localBlocks(runner) })
  * const messages = [{ role: 'user' as const, content: 'Hello' }]
  * for await (const event of model.chat({ messages, maxTokens: 8 })) console.log(event)
  * ```
  *
  * @packageDocumentation
  */
-export { createTextModel, type TextModelComponents, type TextModelInit } from './text-model.ts'
+export {
+  createTextModel,
+  type TextModel,
+  type TextModelComponents,
+  type TextModelInit
+} from './text-model.ts'
 export { localBlocks, type LocalBlocksOptions } from './local-blocks.ts'
 export type { BlockPipeline, BlockPipelineInit, BlockPipelineSource, PipelineStep } from './pipeline.ts'
 export { createTokenizer, createVocabularyTokenizer, type Tokenizer } from './tokenizer.ts'

@@ -22,9 +22,11 @@ import {
   unsupported,
   type CheckedOptions
 } from './generation-request.ts'
-import type { BlockPipeline, BlockPipelineSource } from './pipeline.ts'
+import type { BlockPipelineSource } from './pipeline.ts'
+import { createPrefixPool } from './prefix-pool.ts'
 import { defaultTemplateLimits } from './template-limits.ts'
 import { createTokenizer, type Tokenizer } from './tokenizer.ts'
+import { createWaitingLine } from './waiting-line.ts'
 
 /** How a model presents itself and what it allows. */
 export interface TextModelInit {
@@ -44,8 +46,16 @@ export interface TextModelInit {
   prefillSteps?: number
   /** Answers under way at once. Default 8. */
   maxConcurrent?: number
-  /** When to come back if they are all taken, in milliseconds. Default 1,000. */
+  /** Requests that wait for their turn beyond these; callers take turns. Default 32. */
+  maxWaiting?: number
+  /** When to come back if the line is full and no answer was timed yet, in milliseconds. Default 1,000. */
   retryAfterMs?: number
+  /** Sessions kept for the next requests of their callers; 0 keeps none. Default 8. */
+  maxPrefixes?: number
+  /** Tokens for which they hold room at the servers, all together. Default 16,384. */
+  maxPrefixTokens?: number
+  /** Milliseconds one is kept. Default 60,000: half of what servers wait for a word. */
+  prefixTtlMs?: number
 }
 
 /** What a model is made of: its tokenizer and template, or the file that has them. */
@@ -55,6 +65,9 @@ export type TextModelComponents = {
   clock?: Clock
   random?: Random
 } & ({ file: GgufFile } | { tokenizer: Tokenizer; template: ChatTemplate | undefined })
+
+/** A language model that keeps sessions between requests: dispose of it when it is no longer asked. */
+export interface TextModel extends LanguageModel, AsyncDisposable {}
 
 /**
  * A language model over the blocks of one model, wherever they are: the two ends and the sampling here, the
@@ -68,19 +81,24 @@ export type TextModelComponents = {
  * @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST` for limits that make no sense, and what
  * {@link createTokenizer} and {@link createChatTemplate} throw.
  */
-export function createTextModel(init: TextModelInit, components: TextModelComponents): LanguageModel {
+export function createTextModel(init: TextModelInit, components: TextModelComponents): TextModel {
   const { head, blocks, clock = systemClock, random = systemRandom } = components
   const { id, ownedBy = 'kwaai', created = Math.floor(clock.now() / 1000) } = init
   const { prefillRows = 64, prefillSteps = 16, maxConcurrent = 8, retryAfterMs = 1_000 } = init
   const { answerTokens = 2_048 } = init
   const { tokenizer, template } = endsOf(components, clock)
   const contextLength = Math.min(init.contextLength ?? Infinity, head.shape.contextLength)
-  const counts = { prefillRows, prefillSteps, maxConcurrent, contextLength, answerTokens }
-  for (const [param, value] of Object.entries(counts)) {
-    if (!Number.isSafeInteger(value) || value < 1) throw invalid(param, 'it has to be a positive integer')
-  }
+  const { maxWaiting = 32, maxPrefixes = 8, maxPrefixTokens = 16_384, prefixTtlMs = 60_000 } = init
+  const counts = { prefillRows, prefillSteps, maxConcurrent, contextLength, answerTokens, retryAfterMs }
+  checkCounts({ ...counts, prefixTtlMs }, 1)
+  checkCounts({ maxWaiting, maxPrefixes, maxPrefixTokens }, 0)
   const maxCharacters = defaultTemplateLimits.maxCharacters
-  let active = 0
+  const pool = createPrefixPool(
+    { contextLength, maxPrefixes, maxPrefixTokens, prefixTtlMs },
+    { blocks, clock }
+  )
+  const line = createWaitingLine({ maxActive: maxConcurrent, maxWaiting, retryAfterMs }, { clock })
+  const checking = { vocabularySize: tokenizer.vocabularySize, routes: blocks.routes === true }
 
   async function* generate(
     prompt: readonly number[],
@@ -88,24 +106,19 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
     call: CallOptions
   ): AsyncGenerator<GenerationEvent> {
     const promptTokens = prompt.length
-    if (promptTokens >= contextLength) {
-      throw shardError(
-        'ERR_MODEL_CONTEXT_EXCEEDED',
-        `Cannot generate: the prompt has ${promptTokens} tokens, and the context of ${contextLength} has to hold the answer too`,
-        { details: { promptTokens, contextLength } }
-      )
-    }
     const maxTokens = Math.min(options.maxTokens ?? answerTokens, contextLength - promptTokens)
     // The last token chosen is never run.
-    const opened = await blocks.open({ maxTokens: Math.max(1, promptTokens + maxTokens - 1) }, call)
-    await using pipeline = closeOnAbort(opened, call.signal)
-    yield { type: 'start', promptTokens, chain: pipeline.chain }
+    const rows = Math.max(1, promptTokens + maxTokens - 1)
+    const { caller, route } = options
+    await using session = await pool.open({ prompt, maxTokens: rows, caller, constraints: route }, call)
+    const { chain, relaxed, cachedTokens } = session
+    yield { type: 'start', promptTokens, chain, ...(relaxed === undefined ? {} : { relaxed }) }
     let completionTokens = 0
     if (maxTokens === 0) yield { type: 'finish', index: 0, reason: 'length' }
     else {
       const parts = {
         head,
-        pipeline,
+        session,
         random,
         detokenizer: tokenizer.detokenizer(),
         endTokens: tokenizer.endTokens
@@ -118,23 +131,21 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
         call.signal?.throwIfAborted()
       }
     }
-    yield { type: 'usage', usage: { promptTokens, completionTokens, cachedTokens: 0 } }
+    yield { type: 'usage', usage: { promptTokens, completionTokens, cachedTokens } }
   }
 
-  /** Counts a generation while it runs, and gives every failure a code. */
+  /** Lets a generation run when it is its turn, and gives every failure a code. */
   async function* admitted(
     begin: () => { prompt: readonly number[]; options: CheckedOptions },
     call: CallOptions
   ): AsyncGenerator<GenerationEvent> {
     call.signal?.throwIfAborted()
-    if (active >= maxConcurrent) {
-      throw shardError('ERR_MODEL_UNAVAILABLE', `Cannot generate: ${active} answers are under way already`, {
-        details: { retryAfterMs }
-      })
-    }
-    active++
+    let leave: (() => void) | undefined
     try {
       const { prompt, options } = begin()
+      checkFits(prompt.length, contextLength)
+      leave = await line.enter(options.caller ?? '', call)
+      call.signal?.throwIfAborted()
       yield* generate(prompt, options, call)
     } catch (error) {
       call.signal?.throwIfAborted()
@@ -147,7 +158,7 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
         }
       )
     } finally {
-      active--
+      leave?.()
     }
   }
 
@@ -156,14 +167,14 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
     describe: async () => ({ id, created, ownedBy, contextLength, ready: blocks.ready() }),
     chat: (request: ChatRequest, call = {}) =>
       admitted(() => {
-        const options = checkOptions(request, tokenizer.vocabularySize)
+        const options = checkOptions(request, checking)
         checkMessages(request.messages, maxCharacters)
         if (template === undefined) throw unsupported('messages', 'chats: it has no chat template')
         return { prompt: encodeChat(template, request), options }
       }, call),
     complete: (request: CompletionRequest, call = {}) =>
       admitted(() => {
-        const options = checkOptions(request, tokenizer.vocabularySize)
+        const options = checkOptions(request, checking)
         checkPrompt(request, maxCharacters)
         const { firstToken } = tokenizer
         const prompt = [
@@ -175,6 +186,25 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
       }, call),
     embed: async () => {
       throw unsupported('input', 'embeddings')
+    },
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]()
+  }
+}
+
+function checkFits(promptTokens: number, contextLength: number): void {
+  if (promptTokens >= contextLength) {
+    throw shardError(
+      'ERR_MODEL_CONTEXT_EXCEEDED',
+      `Cannot generate: the prompt has ${promptTokens} tokens, and the context of ${contextLength} has to hold the answer too`,
+      { details: { promptTokens, contextLength } }
+    )
+  }
+}
+
+function checkCounts(counts: Readonly<Record<string, number>>, least: 0 | 1): void {
+  for (const [param, value] of Object.entries(counts)) {
+    if (!Number.isSafeInteger(value) || value < least) {
+      throw invalid(param, `it has to be a ${least === 1 ? 'positive' : 'non-negative'} integer`)
     }
   }
 }
@@ -210,22 +240,4 @@ function lostServer(error: KwaaiError): boolean {
 function broken(cause: KwaaiError, retryAfterMs: number): Error {
   const details = { retryAfterMs, ...cause.details }
   return shardError('ERR_MODEL_UNAVAILABLE', cause.message, { cause, details })
-}
-
-/** The same pipeline, closed as soon as the signal aborts, whoever waits for what. */
-function closeOnAbort(pipeline: BlockPipeline, signal: AbortSignal | undefined): BlockPipeline {
-  let closing: Promise<void> | undefined
-  const close = (): Promise<void> => (closing ??= Promise.resolve(pipeline[Symbol.asyncDispose]()))
-  // What closing says matters to who disposes; here it would be nobody's.
-  const onAbort = (): void => void close().catch(() => undefined)
-  if (signal?.aborted) onAbort()
-  signal?.addEventListener('abort', onAbort, { once: true })
-  return {
-    chain: pipeline.chain,
-    forward: (step, options) => pipeline.forward(step, options),
-    [Symbol.asyncDispose]: () => {
-      signal?.removeEventListener('abort', onAbort)
-      return close()
-    }
-  }
 }
