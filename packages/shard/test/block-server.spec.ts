@@ -55,8 +55,6 @@ describe('a session', () => {
     expect(await openCode({ residual: 'f16' })).toBe('ERR_SHARD_RESIDUAL_UNSUPPORTED')
     expect(await openCode({ residual: '' })).toBe('ERR_SHARD_RESIDUAL_UNSUPPORTED')
     expect(await openCode({ maxTokens: 101 })).toBe('ERR_SHARD_CONTEXT_EXCEEDED')
-    expect(await openCode({ after: [{ peer: 'peer-9', from: 6, to: 8 }] })).toBe('ERR_SHARD_PUSH_UNSUPPORTED')
-    expect(await openCode({ replyTo: 'victim' })).toBe('ERR_SHARD_PUSH_UNSUPPORTED')
     expect(stage.runners[0]?.openSessions).toBe(0)
   })
 

@@ -5,129 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { decodeFrame, encodeFrame, type FrameInit } from '../src/session/index.ts'
 import { findBadRow } from '../src/bad-row.ts'
 import { bytesToRows, rowsToBytes } from '../src/session/rows.ts'
+import { bytesOf, samples } from './frame-samples.ts'
 import vectors from './vectors/frames.json' with { type: 'json' }
 
 const limits = { maxFrameBytes: 100_000 }
-const session = new Uint8Array(16).fill(7)
-
-function joined(body: FrameInit, payload?: Uint8Array): Uint8Array {
-  const parts = encodeFrame(body, payload)
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}
-
-const samples: Record<string, { body: FrameInit; rows?: number[] }> = {
-  open: {
-    body: {
-      case: 'open',
-      value: {
-        session,
-        model: new Uint8Array(32).fill(0xab),
-        from: 10,
-        to: 20,
-        maxTokens: 2048,
-        residual: 'f32',
-        numericsClass: 'ggml 3.21.1 x64 avx512',
-        deadlineMs: 10_000
-      }
-    }
-  },
-  'open with every field': {
-    body: {
-      case: 'open',
-      value: {
-        session,
-        model: new Uint8Array(32).fill(0xab),
-        from: 10,
-        to: 20,
-        maxTokens: 2048,
-        residual: 'f16',
-        numericsClass: 'reference/1',
-        before: { peer: 'before', from: 0, to: 10, session: new Uint8Array(16).fill(1) },
-        after: [{ peer: 'after', from: 20, to: 30, session: new Uint8Array(16).fill(2) }],
-        replyTo: 'client',
-        authorization: Uint8Array.of(1, 2, 3),
-        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
-        deadlineMs: 4_294_967_295
-      }
-    }
-  },
-  opened: {
-    body: {
-      case: 'opened',
-      value: {
-        session,
-        numericsClass: 'reference/1',
-        hiddenSize: 576,
-        maxPendingSteps: 16,
-        maxStepRows: 512,
-        idleTimeoutMs: 120_000
-      }
-    }
-  },
-  step: {
-    body: {
-      case: 'step',
-      value: {
-        session,
-        step: 3,
-        from: 10,
-        to: 20,
-        past: 65,
-        rows: 1,
-        kernel: 'vec',
-        wanted: 'last',
-        residual: 'f32',
-        deadlineMs: 30_000,
-        traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
-        commitment: new Uint8Array(32).fill(9)
-      }
-    },
-    rows: [1, -2, 0.5, 1e8]
-  },
-  result: {
-    body: {
-      case: 'result',
-      value: {
-        session,
-        step: 3,
-        rows: 1,
-        past: 66,
-        computeUs: 3100,
-        queueUs: 12,
-        residual: 'f32',
-        numericsClass: 'reference/1',
-        commitment: new Uint8Array(32).fill(9)
-      }
-    },
-    rows: [1, -2, 0.5, 1e8]
-  },
-  'result without rows': {
-    body: { case: 'result', value: { session, step: 2, past: 64, computeUs: 40_000, residual: 'f32' } }
-  },
-  failure: {
-    body: {
-      case: 'failure',
-      value: {
-        session,
-        step: 4,
-        code: 'ERR_SHARD_STEP_GAP',
-        message: 'Cannot run step 4: the last step here is 2',
-        retryAfterMs: 1500,
-        details: { row: '3' }
-      }
-    }
-  },
-  close: { body: { case: 'close', value: { session } } }
-}
-
-const bytesOf = ({ body, rows }: { body: FrameInit; rows?: number[] }): Uint8Array =>
-  joined(body, rows === undefined ? undefined : rowsToBytes(Float32Array.from(rows)))
 
 describe('a frame', () => {
   test.each(Object.keys(samples))('%s is written as in the vectors', (name) => {
@@ -170,9 +51,10 @@ describe('a frame', () => {
     ['open', { residual: 'x'.repeat(33) }],
     ['open', { numericsClass: 'x'.repeat(257) }],
     ['open', { authorization: new Uint8Array(8_193) }],
-    ['open', { after: [{ peer: 'a', from: 4, to: 4 }] }],
-    ['open', { after: [{ peer: 'a', from: 4, to: 5, session: new Uint8Array(3) }] }],
-    ['open', { after: Array.from({ length: 257 }, () => ({ peer: 'a', from: 4, to: 5 })) }],
+    ['open', { before: { peer: 'a', from: 4, to: 4 } }],
+    ['open', { before: { peer: '', from: 4, to: 5 } }],
+    ['open', { before: { peer: 'a'.repeat(257), from: 4, to: 5 } }],
+    ['open', { before: { peer: 'a', from: 4, to: 5, session: new Uint8Array(3) } }],
     ['opened', { hiddenSize: 0 }],
     ['opened', { maxPendingSteps: 0 }],
     ['opened', { maxStepRows: 0 }],
@@ -183,12 +65,28 @@ describe('a frame', () => {
     ['step', { wanted: 'some' }],
     ['step', { kernel: 'x'.repeat(33) }],
     ['step', { commitment: new Uint8Array(65) }],
+    ['step', { previous: 3 }],
+    ['step', { stamps: [{ from: 4, to: 4 }] }],
+    ['step', { stamps: Array.from({ length: 257 }, () => ({ from: 0, to: 1 })) }],
     ['result', { step: 0 }],
     ['result', { rows: 0 }],
     ['result', { rows: 5 }],
+    ['result', { stamps: [{ from: 1, to: 0 }] }],
     ['failure', { code: 'oops' }],
     ['failure', { message: 'x'.repeat(513) }],
-    ['failure', { details: { a: 'x'.repeat(257) } }]
+    ['failure', { details: { a: 'x'.repeat(257) } }],
+    ['route', { session: new Uint8Array(15) }],
+    ['route', { route: 0 }],
+    ['route', { before: { peer: 'a', from: 4, to: 4 } }],
+    ['route', { after: { peer: 'a', from: 4, to: 5 } }],
+    ['route', { after: { peer: '', from: 4, to: 5, session: new Uint8Array(16) } }],
+    ['route', { after: { peer: 'a', from: 5, to: 4, session: new Uint8Array(16) } }],
+    ['routed', { route: 0 }],
+    ['join', { session: new Uint8Array(0) }],
+    ['joined', { session: new Uint8Array(17) }],
+    ['joined', { last: 0, past: 4 }],
+    ['report', { done: 44 }],
+    ['report', { pending: 44 }]
   ])('%s with %j is refused', (name, change) => {
     const sample = samples[name]!
     const bytes = bytesOf({ ...sample, body: mutate(sample.body, change) })

@@ -242,6 +242,8 @@ export interface RawCaller {
 
 export interface RawStep {
   step: number
+  /** Default: the number before it. */
+  previous?: number
   past: number
   hidden: Float32Array
   session?: Uint8Array
@@ -305,6 +307,7 @@ export function stepBody(session: Uint8Array, step: RawStep): FrameInit {
     case: 'step',
     value: {
       session,
+      previous: step.step - 1,
       rows: hidden.length / hiddenSize,
       kernel: 'vec',
       wanted: 'all',

@@ -250,6 +250,7 @@ function createLink(
           value: {
             session,
             step: step.step,
+            previous: step.step - 1,
             from: hop.from,
             to: hop.to,
             past: step.past,

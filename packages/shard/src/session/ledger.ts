@@ -5,6 +5,8 @@ import { equalBytes } from './rows.ts'
 /** What a step asks for, as the ledger compares it. */
 export interface LedgerStep {
   step: number
+  /** The step before it, 0 for none. */
+  previous: number
   past: number
   rows: number
   kernel: RowKernel
@@ -38,6 +40,8 @@ export interface StepLedger {
   readonly length: number
   /** The highest step admitted. */
   readonly last: number
+  /** The highest step done. */
+  readonly done: number
   /** Steps admitted and not done. */
   readonly pending: number
   /**
@@ -46,9 +50,13 @@ export interface StepLedger {
    */
   admit(step: LedgerStep): Verdict
   /** Keeps the rows of a step for repeats. */
-  done(step: number, result: Float32Array): void
-  /** A step failed: it and all later ones count as never admitted. */
-  undo(step: number): void
+  complete(step: number, result: Float32Array): void
+  /**
+   * A step failed: it and all later ones count as never admitted.
+   *
+   * @returns the later ones.
+   */
+  undo(step: number): number[]
 }
 
 interface Entry {
@@ -58,9 +66,10 @@ interface Entry {
 
 /** Makes the ledger of a new session. */
 export function createStepLedger(limits: LedgerLimits): StepLedger {
-  // In the order of step numbers: admitted steps grow by one, and `undo` cuts from the end.
+  // In the order of step numbers: those of admitted steps grow, and `undo` cuts from the end.
   const entries = new Map<number, Entry>()
   let last = 0
+  let done = 0
   let length = 0
   let pending = 0
   let keptBytes = 0
@@ -86,13 +95,13 @@ export function createStepLedger(limits: LedgerLimits): StepLedger {
   }
 
   const evict = (): void => {
-    let done = entries.size - pending
+    let kept = entries.size - pending
     for (const [number, entry] of entries) {
-      if (entry.result === undefined || (done <= limits.maxKeptSteps && keptBytes <= limits.maxKeptBytes))
+      if (entry.result === undefined || (kept <= limits.maxKeptSteps && keptBytes <= limits.maxKeptBytes))
         return
       entries.delete(number)
       keptBytes -= bytesOf(entry)
-      done--
+      kept--
     }
   }
 
@@ -103,13 +112,20 @@ export function createStepLedger(limits: LedgerLimits): StepLedger {
     get last() {
       return last
     },
+    get done() {
+      return done
+    },
     get pending() {
       return pending
     },
     admit(step) {
       if (step.step <= last) return known(step)
-      if (step.step > last + 1) {
-        throw shardError('ERR_SHARD_STEP_GAP', `Cannot run step ${step.step}: the last step here is ${last}`)
+      if (step.previous !== last) {
+        throw shardError(
+          'ERR_SHARD_STEP_GAP',
+          `Cannot run step ${step.step}: the last step here is ${last}, not ${step.previous}`,
+          { details: { last } }
+        )
       }
       if (step.past > length) {
         throw shardError(
@@ -129,27 +145,31 @@ export function createStepLedger(limits: LedgerLimits): StepLedger {
       pending++
       return { type: 'run' }
     },
-    done(step, result) {
+    complete(step, result) {
       const entry = entries.get(step)
       if (entry === undefined || entry.result !== undefined) return
       entry.result = result
+      done = step
       keptBytes += bytesOf(entry)
       pending--
       evict()
     },
     undo(step) {
       const first = entries.get(step)
-      if (first === undefined) return
-      for (let number = step; number <= last; number++) {
-        const entry = entries.get(number)
-        if (entry === undefined) continue
+      if (first === undefined) return []
+      const later: number[] = []
+      for (const [number, entry] of entries) {
+        if (number < step) continue
+        if (number > step) later.push(number)
         entries.delete(number)
         if (entry.result === undefined) pending--
         else keptBytes -= bytesOf(entry)
       }
-      last = step - 1
+      last = first.request.previous
+      done = Math.min(done, last)
       // A roll-back may have trimmed before it failed: only the rows it counted on are sure to be there.
       length = first.request.past
+      return later
     }
   }
 }

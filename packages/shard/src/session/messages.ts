@@ -7,8 +7,10 @@ import {
   type Failure,
   type Frame,
   type Hop,
+  type Joined,
   type Open,
   type Opened,
+  type Report,
   type Result,
   type Route,
   type Stamp,
@@ -102,6 +104,9 @@ function checkBody(body: FrameBody, payload: Uint8Array): void {
   else if (body.case === 'result') checkResult(body.value, payload)
   else if (body.case === 'failure') checkFailure(body.value)
   else if (body.case === 'route') checkRoute(body.value)
+  else if (body.case === 'routed') checkRouteNumber(body.value)
+  else if (body.case === 'joined') checkJoined(body.value)
+  else if (body.case === 'report') checkReport(body.value)
 }
 
 function checkOpen(open: Open): void {
@@ -116,6 +121,7 @@ function checkOpen(open: Open): void {
 }
 
 function checkHop(hop: Hop): void {
+  if (hop.peer === '') throw invalid('a hop has no peer')
   checkText(hop.peer, maxNameLength, 'peer')
   if (hop.from >= hop.to) throw invalid(`the blocks ${hop.from} to ${hop.to} of a hop are no range`)
   if (hop.session.length !== 0 && hop.session.length !== sessionKeyBytes) {
@@ -124,11 +130,25 @@ function checkHop(hop: Hop): void {
 }
 
 function checkRoute(route: Route): void {
-  if (route.route === 0) throw invalid('its route has no number')
+  checkRouteNumber(route)
   if (route.before !== undefined) checkHop(route.before)
   if (route.after === undefined) return
   checkHop(route.after)
   if (route.after.session.length === 0) throw invalid('the next hop has no session key')
+}
+
+function checkRouteNumber({ route }: { route: number }): void {
+  if (route === 0) throw invalid('its route has no number')
+}
+
+function checkJoined(joined: Joined): void {
+  if (joined.last === 0 && joined.past > 0) throw invalid('it holds rows of no step')
+}
+
+function checkReport(report: Report): void {
+  if (report.done > report.last || report.pending > report.last) {
+    throw invalid('it reports more steps than it admitted')
+  }
 }
 
 function checkStamps(stamps: readonly Stamp[]): void {

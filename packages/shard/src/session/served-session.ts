@@ -193,11 +193,10 @@ async function runSession(
   }
 
   const fail = (step: number, error: unknown): void => {
-    const { last } = ledger
-    ledger.undo(step)
+    const after = ledger.undo(step)
     executor.drop(handle)
     post(send(failureFrame(session.key, step, error)))
-    for (let later = step + 1; later <= last; later++) {
+    for (const later of after) {
       const gap = shardError('ERR_SHARD_STEP_GAP', `Cannot run step ${later}: step ${step} before it failed`)
       post(send(failureFrame(session.key, later, gap)))
     }
@@ -212,7 +211,7 @@ async function runSession(
     }
     session.heardAt = clock.monotonic()
     const rows = wantedRows(hidden, request.wanted, hiddenSize)
-    ledger.done(request.step, rows)
+    ledger.complete(request.step, rows)
     state.onStep(request.rows, computeMs, session.peer)
     post(reply(request.step, request.past + request.rows, rows, computeMs, queueMs))
   }

@@ -78,5 +78,6 @@ export function checkStep(
       `${cannot}: ${payload.length} bytes are not ${step.rows} rows of this model`
     )
   }
-  return { step: step.step, past: step.past, rows: step.rows, kernel, wanted, payload }
+  const { previous, past, rows } = step
+  return { step: step.step, previous, past, rows, kernel, wanted, payload }
 }
