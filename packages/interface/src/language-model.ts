@@ -27,8 +27,8 @@ export interface RouteConstraints {
   maxLatencyMs?: number
   /** Milliseconds the round trip to each server may take. */
   maxRttMs?: number
-  /** Where each server has to stand, in the word its advert uses, such as `eu`. */
-  region?: string
+  /** Where each server has to stand, in the words adverts use, such as `eu`; of several, in one of them. */
+  region?: string | readonly string[]
   /** Credits a token may cost at all servers together. */
   maxPrice?: number
   /** The class each server has to compute in. */
