@@ -8,6 +8,8 @@ export interface FakeClock extends Clock {
    * consequence is done before the next one wakes.
    */
   advance(ms: number): Promise<void>
+  /** Moves time on to the next one who wakes, and no further. @returns false where nobody sleeps. */
+  advanceToNext(): Promise<boolean>
   /** How many sleep now. */
   readonly sleeping: number
 }
@@ -31,6 +33,16 @@ export function createFakeClock(init: { now?: number } = {}): FakeClock {
     return first
   }
 
+  const wakeUntil = async (until: number): Promise<void> => {
+    await macrotask()
+    for (let sleeper = next(until); sleeper !== undefined; sleeper = next(until)) {
+      elapsed = Math.max(elapsed, sleeper.at)
+      sleeper.wake()
+      await macrotask()
+    }
+    elapsed = until
+  }
+
   return {
     now: () => start + elapsed,
     monotonic: () => elapsed,
@@ -52,15 +64,11 @@ export function createFakeClock(init: { now?: number } = {}): FakeClock {
         sleepers.add(sleeper)
         signal?.addEventListener('abort', abort, { once: true })
       }),
-    async advance(ms) {
-      const until = elapsed + ms
-      await macrotask()
-      for (let sleeper = next(until); sleeper !== undefined; sleeper = next(until)) {
-        elapsed = Math.max(elapsed, sleeper.at)
-        sleeper.wake()
-        await macrotask()
-      }
-      elapsed = until
+    advance: (ms) => wakeUntil(elapsed + ms),
+    async advanceToNext() {
+      const sleeper = next(Infinity)
+      if (sleeper !== undefined) await wakeUntil(sleeper.at)
+      return sleeper !== undefined
     },
     get sleeping() {
       return sleepers.size

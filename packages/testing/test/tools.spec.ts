@@ -31,6 +31,19 @@ test('the fake clock wakes sleepers in order, each at its own time', async () =>
   expect([clock.now(), clock.monotonic(), clock.sleeping]).toEqual([1100, 100, 0])
 })
 
+test('the fake clock goes from one sleeper to the next', async () => {
+  const clock = createFakeClock()
+  const woken: string[] = []
+  const sleep = (name: string, ms: number): Promise<unknown> => clock.sleep(ms).then(() => woken.push(name))
+  const all = [sleep('late', 0.3), sleep('early', 0.1), sleep('early too', 0.1)]
+  expect(await clock.advanceToNext()).toBe(true)
+  expect([woken, clock.monotonic()]).toEqual([['early', 'early too'], 0.1])
+  expect(await clock.advanceToNext()).toBe(true)
+  await Promise.all(all)
+  expect(await clock.advanceToNext()).toBe(false)
+  expect([woken.at(-1), clock.monotonic()]).toEqual(['late', 0.3])
+})
+
 test('a sleep on the fake clock ends with the reason of its signal', async () => {
   const clock = createFakeClock()
   const reason = new Error('enough')
