@@ -39,9 +39,10 @@ export interface RouteConstraints {
   denyPeers?: readonly PeerId[]
   /**
    * Constraints that may be given up where nobody meets them all, the first one first, one after the other until
-   * there are servers; each is given up whole. Default: none. What was given up is told with the answer.
+   * there are servers; each is given up whole. Default: none. What was given up is told with the answer. Denied
+   * peers are never let in.
    */
-  relax?: readonly RouteConstraintName[]
+  relax?: readonly Exclude<RouteConstraintName, 'denyPeers'>[]
 }
 
 /** The name of a constraint. */
