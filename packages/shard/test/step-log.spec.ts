@@ -216,4 +216,39 @@ describe('a step log', () => {
     expect(sentAgain.map((step) => step.data)).toEqual(steps.map((step) => step.data))
     expect(sentAgain[0]?.data.buffer).toBe(steps[0]?.data.buffer)
   })
+
+  test('gives a long history piece by piece, the same as at once', () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 40 }), fc.integer({ min: 1, max: 9 }), (actions, maxRows) => {
+        const { log, answered } = play(actions)
+        const pieces: ResumedStep[] = []
+        for (let last = 0; ; last = pieces.at(-1)?.step ?? 0) {
+          const [next, ...more] = log.resume({ last, answered, maxRows, maxSteps: 1 })
+          if (next === undefined) break
+          expect(more).toEqual([])
+          pieces.push(next)
+        }
+        expect(pieces).toEqual(log.resume({ last: 0, answered, maxRows }))
+      }),
+      { numRuns: 300, seed: 6 }
+    )
+  })
+
+  test('lets go of what was taken back where memory is short, never of a row that stands', () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
+        const { sent, truth } = play(actions)
+        const most = Math.max(0, ...[...truth.values()].map((rows) => rows.length))
+        const log = createStepLog({ maxOpenSteps, maxBytes: most * rowBytes })
+        for (const step of sent) {
+          log.append(step)
+          expect(log.bytes).toBeLessThanOrEqual(most * rowBytes)
+        }
+        const receiver: Receiver = { last: 0, rows: [] }
+        for (const step of log.resume({ last: 0, answered: log.last, maxRows: 4 })) take(receiver, step)
+        expect(receiver.rows).toEqual(truth.get(log.last))
+      }),
+      { numRuns: 300, seed: 5 }
+    )
+  })
 })

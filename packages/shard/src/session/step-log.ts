@@ -25,6 +25,8 @@ export interface ResumeRequest {
   answered: number
   /** Rows of steps that are put together. */
   maxRows: number
+  /** Steps to give, so that a long history need not be put together at once. Default: all. */
+  maxSteps?: number
 }
 
 /**
@@ -56,12 +58,17 @@ export interface StepLog {
  *
  * @param init.maxOpenSteps - steps that may be without a result at once, the last one included. Rows that are
  * taken back are kept that long: an older step may have to run again on top of them.
+ * @param init.maxBytes - bytes above which rows taken back are let go at once; then only rows that stand are
+ * held. Default: no limit.
  */
-export function createStepLog(init: { maxOpenSteps: number }): StepLog {
+export function createStepLog(init: { maxOpenSteps: number; maxBytes?: number }): StepLog {
+  const maxBytes = init.maxBytes ?? Infinity
   // In the order of their numbers. Entries that can still be open are whole; among the others no row is twice.
   const entries: LoggedStep[] = []
   // Roll-backs that may come before an open step: the rows they take back are still here.
   const rollbacks: number[] = []
+  // Steps before this one may not be whole any more.
+  let whole = 0
   let last = 0
   let length = 0
   let bytes = 0
@@ -80,6 +87,7 @@ export function createStepLog(init: { maxOpenSteps: number }): StepLog {
 
   /** Lets go of the rows a roll-back took, once every step before it has its result. */
   const putAway = (rollback: number): void => {
+    whole = rollback
     const index = indexOf(rollback)
     const { past } = entries[index] as LoggedStep
     let from = index
@@ -109,17 +117,19 @@ export function createStepLog(init: { maxOpenSteps: number }): StepLog {
       last = step.step
       if (step.past < length) rollbacks.push(step.step)
       length = step.past + step.rows
-      while (rollbacks.length > 0 && (rollbacks[0] as number) <= last - init.maxOpenSteps + 1) {
-        putAway(rollbacks.shift() as number)
+      for (let first = rollbacks[0]; first !== undefined; first = rollbacks[0]) {
+        if (first > last - init.maxOpenSteps + 1 && bytes <= maxBytes) break
+        putAway(first)
+        rollbacks.shift()
       }
     },
     get(step) {
       const entry = entries[indexOf(step)]
       return entry?.step === step ? entry : undefined
     },
-    resume({ last: admitted, answered, maxRows }) {
+    resume({ last: admitted, answered, maxRows, maxSteps = Infinity }) {
       // Older steps are not whole any more; nobody who keeps to the limit waits for them.
-      const known = Math.max(answered, last - init.maxOpenSteps)
+      const known = Math.max(answered, last - init.maxOpenSteps, whole - 1)
       const open = indexOf(Math.max(known, admitted) + 1)
       const standing: LoggedStep[] = []
       let end = Infinity
@@ -130,7 +140,8 @@ export function createStepLog(init: { maxOpenSteps: number }): StepLog {
         if (rows > 0) standing.push(firstRows(entry, rows))
         end = Math.min(end, entry.past)
       }
-      const steps = [...merge(standing.toReversed(), maxRows), ...entries.slice(open)]
+      const merged = merge(standing.toReversed(), maxRows, maxSteps)
+      const steps = [...merged, ...entries.slice(open)].slice(0, maxSteps)
       return steps.map((step, index) => ({ ...step, previous: steps[index - 1]?.step ?? admitted }))
     }
   }
@@ -142,7 +153,7 @@ function firstRows(step: LoggedStep, rows: number): LoggedStep {
 }
 
 /** Puts neighbours of one kernel together. A step that is larger than allowed alone stays as it is. */
-function merge(steps: readonly LoggedStep[], maxRows: number): LoggedStep[] {
+function merge(steps: readonly LoggedStep[], maxRows: number, maxSteps: number): LoggedStep[] {
   const groups: LoggedStep[][] = []
   let rows = 0
   for (const step of steps) {
@@ -155,7 +166,7 @@ function merge(steps: readonly LoggedStep[], maxRows: number): LoggedStep[] {
       rows += step.rows
     }
   }
-  return groups.map((group) => {
+  return groups.slice(0, maxSteps).map((group) => {
     const first = group[0] as LoggedStep
     const final = group.at(-1) as LoggedStep
     const rowsOfAll = final.past + final.rows - first.past
