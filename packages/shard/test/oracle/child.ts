@@ -8,8 +8,6 @@ const platformPackage =
   process.platform === 'darwin' && process.arch === 'arm64'
     ? 'mac-arm64-metal'
     : `${{ darwin: 'mac', win32: 'win' }[process.platform as string] ?? process.platform}-${process.arch}`
-const maxPrompt = 1024
-const maxContext = 2048
 // The flags of llama_model_params begin here; in the defaults the third of them, use_extra_bufts, alone is set.
 const vocabOnlyOffset = 72
 
@@ -26,6 +24,9 @@ interface Loaded {
   vocab: number
   context: number
   vocabularySize: number
+  /** Longest prompt. */
+  maxPrompt: number
+  sequences: number
 }
 
 interface Libraries {
@@ -55,7 +56,10 @@ async function open(variant: string | undefined): Promise<Libraries> {
   return { llama, ggml }
 }
 
-function load(llama: LibraryHandle, path: string, vocabularyOnly: boolean, threads: number): Loaded {
+type LoadRequest = Extract<OracleRequest, { op: 'load' }>
+
+function load(llama: LibraryHandle, request: LoadRequest): Loaded {
+  const { path, vocabularyOnly, threads, maxPrompt, sequences } = request
   const modelDefaults = llama.func('llama_model_default_params', modelParams, []) as () => Raw
   const model = modelDefaults()
   if (vocabularyOnly) model.raw[vocabOnlyOffset] = 1
@@ -63,14 +67,15 @@ function load(llama: LibraryHandle, path: string, vocabularyOnly: boolean, threa
   if (handle === 0) throw new Error(`llama.cpp cannot load ${path}`)
   const vocab = llama.func('llama_model_get_vocab', 'uintptr_t', ['uintptr_t'])(handle) as number
   const vocabularySize = llama.func('llama_vocab_n_tokens', 'int', ['uintptr_t'])(vocab) as number
-  if (vocabularyOnly) return { vocab, context: 0, vocabularySize }
+  if (vocabularyOnly) return { vocab, context: 0, vocabularySize, maxPrompt, sequences }
 
   const contextDefaults = llama.func('llama_context_default_params', contextParams, []) as () => Raw
   const params = contextDefaults()
   const view = new DataView(params.raw.buffer, params.raw.byteOffset)
-  view.setUint32(0, maxContext, true) // n_ctx
+  view.setUint32(0, 2 * maxPrompt * sequences, true) // n_ctx, shared out among the sequences
   view.setUint32(4, maxPrompt, true) // n_batch
   view.setUint32(8, maxPrompt, true) // n_ubatch
+  view.setUint32(12, sequences, true) // n_seq_max
   view.setInt32(28, threads, true) // n_threads
   view.setInt32(32, threads, true) // n_threads_batch
   const context = llama.func('llama_init_from_model', 'uintptr_t', ['uintptr_t', contextParams])(
@@ -78,7 +83,7 @@ function load(llama: LibraryHandle, path: string, vocabularyOnly: boolean, threa
     params
   ) as number
   if (context === 0) throw new Error('llama.cpp cannot make a context')
-  return { vocab, context, vocabularySize }
+  return { vocab, context, vocabularySize, maxPrompt, sequences }
 }
 
 function createCalls(llama: LibraryHandle, loaded: Loaded) {
@@ -95,7 +100,8 @@ function createCalls(llama: LibraryHandle, loaded: Loaded) {
   const memory = llama.func('llama_get_memory', 'uintptr_t', ['uintptr_t'])
   const clear = llama.func('llama_memory_clear', 'void', ['uintptr_t', 'bool'])
   const decode = llama.func('llama_decode', 'int', ['uintptr_t', batchStruct])
-  const getLogits = llama.func('llama_get_logits', 'uintptr_t', ['uintptr_t'])
+  const getLogits = llama.func('llama_get_logits_ith', 'uintptr_t', ['uintptr_t', 'int'])
+  const { maxPrompt } = loaded
 
   const tokenize = (text: string, parseSpecial: boolean): number[] => {
     const utf8 = Buffer.from(text)
@@ -113,16 +119,16 @@ function createCalls(llama: LibraryHandle, loaded: Loaded) {
     return [...out.subarray(0, count)]
   }
 
-  /** Runs rows from `past` on; the logits of the last one. */
-  const run = (tokens: readonly number[], past: number): Float32Array => {
-    const n = tokens.length
-    const ids = Int32Array.from(tokens)
-    const positions = Int32Array.from(tokens, (_, i) => past + i)
+  /** Runs rows, each of its sequence; those whose logits are wanted come back in their order. */
+  const run = (rows: readonly Row[]): Float32Array[] => {
+    const n = rows.length
+    const ids = Int32Array.from(rows, ({ token }) => token)
+    const positions = Int32Array.from(rows, ({ at }) => at)
     const counts = new Int32Array(n).fill(1)
-    const zero = new Int32Array(1)
-    const sequences = new BigUint64Array(n).fill(koffi.address(zero))
-    const wanted = new Uint8Array(n)
-    wanted[n - 1] = 1
+    const names = Int32Array.from({ length: loaded.sequences }, (_, i) => i)
+    const first = koffi.address(names)
+    const sequences = BigUint64Array.from(rows, ({ sequence }) => first + BigInt(4 * sequence))
+    const wanted = Uint8Array.from(rows, (row) => (row.wanted ? 1 : 0))
     const raw = new Uint8Array(56)
     const view = new DataView(raw.buffer)
     view.setInt32(0, n, true)
@@ -132,17 +138,27 @@ function createCalls(llama: LibraryHandle, loaded: Loaded) {
     })
     const status = decode(loaded.context, { raw }) as number
     if (status !== 0) throw new Error(`llama_decode: ${status}`)
-    const pointer = getLogits(loaded.context) as number
-    return new Float32Array(koffi.view(pointer, loaded.vocabularySize * 4)).slice()
+    const logits = (row: number): Float32Array => {
+      const pointer = getLogits(loaded.context, row) as number
+      return new Float32Array(koffi.view(pointer, loaded.vocabularySize * 4)).slice()
+    }
+    return rows.flatMap((row, i) => (row.wanted ? [logits(i)] : []))
+  }
+
+  /** The logits after a prompt that nothing came before. */
+  const prefill = (prompt: readonly number[], sequence: number): Float32Array => {
+    if (prompt.length > maxPrompt) throw new Error(`the oracle takes prompts up to ${maxPrompt} tokens`)
+    const end = prompt.length - 1
+    const rows = prompt.map((token, at) => ({ token, at, sequence, wanted: at === end }))
+    return run(rows)[0] as Float32Array
   }
 
   const generate = (prompt: readonly number[], count: number): unknown => {
-    if (prompt.length > maxPrompt) throw new Error(`the oracle takes prompts up to ${maxPrompt} tokens`)
     clear(memory(loaded.context), false)
     const tokens: number[] = []
     const decodeMs: number[] = []
     let started = performance.now()
-    const first = run(prompt, 0)
+    const first = prefill(prompt, 0)
     const prefillMs = performance.now() - started
     let last = first
     for (;;) {
@@ -150,11 +166,44 @@ function createCalls(llama: LibraryHandle, loaded: Loaded) {
       tokens.push(token)
       if (tokens.length === count) return { tokens, first, last, prefillMs, decodeMs }
       started = performance.now()
-      last = run([token], prompt.length + tokens.length - 1)
+      last = run([
+        { token, at: prompt.length + tokens.length - 1, sequence: 0, wanted: true }
+      ])[0] as Float32Array
       decodeMs.push(performance.now() - started)
     }
   }
-  return { tokenize, generate, isEog: (token: number) => isEndOfGeneration(loaded.vocab, token) as boolean }
+
+  /** Several generations whose tokens run together. */
+  const generateAll = (prompts: readonly (readonly number[])[], count: number): unknown => {
+    clear(memory(loaded.context), false)
+    const tokens = prompts.map((prompt, i) => [argmax(prefill(prompt, i))])
+    const started = performance.now()
+    for (let done = 1; done < count; done++) {
+      const logits = run(
+        prompts.map((prompt, sequence) => ({
+          token: tokens[sequence]?.at(-1) as number,
+          at: prompt.length + done - 1,
+          sequence,
+          wanted: true
+        }))
+      )
+      for (const [i, values] of logits.entries()) tokens[i]?.push(argmax(values))
+    }
+    return { tokens, decodeMs: performance.now() - started }
+  }
+  return {
+    tokenize,
+    generate,
+    generateAll,
+    isEog: (token: number) => isEndOfGeneration(loaded.vocab, token) as boolean
+  }
+}
+
+interface Row {
+  token: number
+  at: number
+  sequence: number
+  wanted: boolean
 }
 
 function argmax(values: Float32Array): number {
@@ -168,13 +217,14 @@ let calls: ReturnType<typeof createCalls> | undefined
 async function answer(request: OracleRequest): Promise<unknown> {
   if (request.op === 'load') {
     const { llama } = await open(request.variant)
-    calls = createCalls(llama, load(llama, request.path, request.vocabularyOnly, request.threads))
+    calls = createCalls(llama, load(llama, request))
     return undefined
   }
   if (calls === undefined) throw new Error('no model is loaded')
-  const { tokenize, generate, isEog } = calls
+  const { tokenize, generate, generateAll, isEog } = calls
   if (request.op === 'tokenize') return request.texts.map((text) => tokenize(text, request.parseSpecial))
   if (request.op === 'isEog') return isEog(request.token)
+  if (request.op === 'generateAll') return generateAll(request.prompts, request.count)
   return generate(request.prompt, request.count)
 }
 

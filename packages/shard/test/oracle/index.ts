@@ -32,6 +32,11 @@ export interface Oracle extends AsyncDisposable {
   tokenizeAll(texts: readonly string[], parseSpecial: boolean): Promise<number[][]>
   isEog(token: number): Promise<boolean>
   generate(prompt: readonly number[], count: number): Promise<OracleRun & OracleTiming>
+  /** Several greedy generations whose tokens run together: for benchmarks, the bits depend on who shares a batch. */
+  generateAll(
+    prompts: readonly (readonly number[])[],
+    count: number
+  ): Promise<{ tokens: number[][]; decodeMs: number }>
 }
 
 /** A question to the child. */
@@ -43,10 +48,13 @@ export type OracleRequest =
       vocabularyOnly: boolean
       variant: string | undefined
       threads: number
+      maxPrompt: number
+      sequences: number
     }
   | { id: number; op: 'tokenize'; texts: readonly string[]; parseSpecial: boolean }
   | { id: number; op: 'isEog'; token: number }
   | { id: number; op: 'generate'; prompt: readonly number[]; count: number }
+  | { id: number; op: 'generateAll'; prompts: readonly (readonly number[])[]; count: number }
 
 type Question = OracleRequest extends infer R ? (R extends { id: number } ? Omit<R, 'id'> : never) : never
 
@@ -57,10 +65,22 @@ export interface OracleReply {
   value?: unknown
 }
 
-/** Starts llama.cpp on a model. `vocabularyOnly` loads no weights: enough for the tokenizer. */
-export async function createOracle(
-  init: { path?: string; vocabularyOnly?: boolean; variant?: string; threads?: number } = {}
-): Promise<Oracle> {
+/** How llama.cpp is started. */
+export interface OracleInit {
+  path?: string
+  /** Loads no weights: enough for the tokenizer. */
+  vocabularyOnly?: boolean
+  variant?: string
+  /** More than one is for benchmarks: the bits of llama.cpp's single rows depend on their number. */
+  threads?: number
+  /** Tokens of a prompt at most; the context has room for as many more. Default 1,024. */
+  maxPrompt?: number
+  /** Generations at once. Default 1. */
+  sequences?: number
+}
+
+/** Starts llama.cpp on a model. */
+export async function createOracle(init: OracleInit = {}): Promise<Oracle> {
   const path = init.path ?? process.env['KWAAI_MODEL_PATH']
   if (path === undefined) throw new Error('KWAAI_MODEL_PATH is not set')
   const child = fork(fileURLToPath(new URL('./child.ts', import.meta.url)), {
@@ -91,15 +111,15 @@ export async function createOracle(
       child.send({ id, ...request }, (error) => error !== null && reject(error))
     })
 
-  // More threads are for benchmarks: the bits of llama.cpp's single rows depend on their number.
-  const { vocabularyOnly = false, variant, threads = 1 } = init
-  await ask({ op: 'load', path, vocabularyOnly, variant, threads })
+  const { vocabularyOnly = false, variant, threads = 1, maxPrompt = 1024, sequences = 1 } = init
+  await ask({ op: 'load', path, vocabularyOnly, variant, threads, maxPrompt, sequences })
   return {
     tokenizeAll: (texts, parseSpecial) => ask({ op: 'tokenize', texts, parseSpecial }),
     tokenize: async (text, parseSpecial) =>
       (await ask<number[][]>({ op: 'tokenize', texts: [text], parseSpecial }))[0] ?? [],
     isEog: (token) => ask({ op: 'isEog', token }),
     generate: (prompt, count) => ask({ op: 'generate', prompt, count }),
+    generateAll: (prompts, count) => ask({ op: 'generateAll', prompts, count }),
     [Symbol.asyncDispose]: async () => {
       if (child.connected) child.disconnect()
       await ended
