@@ -492,7 +492,7 @@ describe('the server', () => {
     { maxSessions: 0 },
     { maxKvBytes: 1.5 },
     { idleTimeoutMs: -1 },
-    { maxBatchRows: Infinity }
+    { maxPrefillRows: Infinity }
   ])('does not take the option %j', async (option) => {
     stage = await createStage([0, 6])
     const make = async (): Promise<unknown> =>

@@ -1,5 +1,6 @@
-import type { BlockRunner, Clock, KvHandle, RowKernel, StepFailure } from '@kwaai/interface'
+import type { BlockRunner, Clock, KvHandle, StepFailure } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
+import { createScheduler, type ScheduledStep, type ScheduleLimits } from './scheduler.ts'
 
 /** How a job ended. */
 export type JobOutcome =
@@ -7,22 +8,12 @@ export type JobOutcome =
   | { type: 'failed'; error: unknown }
 
 /** One step of one session, waiting for the runner. */
-export interface Job {
-  session: KvHandle
+export interface Job extends ScheduledStep {
   past: number
-  rows: number
   hidden: Float32Array
-  kernel: RowKernel
-  /** When it came, and when it is too late, in milliseconds of the monotonic clock. */
+  /** When it came, in milliseconds of the monotonic clock. */
   arrivedAt: number
-  deadlineAt: number
   settle: (outcome: JobOutcome) => void
-}
-
-/** Limits of one call of the runner. */
-export interface BatchLimits {
-  maxBatchSteps: number
-  maxBatchRows: number
 }
 
 /** Hands waiting steps to a runner, one batch at a time. */
@@ -36,42 +27,17 @@ export interface Executor {
   drop(session: KvHandle): void
 }
 
-/**
- * Natural batching: whatever waits when the runner becomes free goes together, one step a session, oldest
- * first; nobody waits for company.
- */
-export function createExecutor(runner: BlockRunner, clock: Clock, limits: BatchLimits): Executor {
-  let waiting: Job[] = []
+/** Runs what a {@link createScheduler} picks, and waits when it says so. */
+export function createExecutor(runner: BlockRunner, clock: Clock, limits: ScheduleLimits): Executor {
+  const scheduler = createScheduler<Job>(limits)
   let running = false
-  let runningBytes = 0
+  let bytes = 0
+  /** Set while a batch is held back. */
+  let nap: AbortController | undefined
 
-  const take = (): Job[] => {
-    const now = clock.monotonic()
-    const batch: Job[] = []
-    const sessions = new Set<KvHandle>()
-    let rows = 0
-    for (const job of waiting) {
-      // Settling a late job may have dropped the ones behind it.
-      if (sessions.has(job.session) || !waiting.includes(job)) continue
-      if (job.deadlineAt <= now) {
-        waiting = waiting.filter((other) => other !== job)
-        job.settle({
-          type: 'failed',
-          error: shardError(
-            'ERR_SHARD_DEADLINE_EXCEEDED',
-            'Cannot run the step: its time was over before its turn'
-          )
-        })
-        continue
-      }
-      if (batch.length > 0 && (batch.length >= limits.maxBatchSteps || rows + job.rows > limits.maxBatchRows))
-        break
-      batch.push(job)
-      sessions.add(job.session)
-      rows += job.rows
-    }
-    waiting = waiting.filter((job) => !batch.includes(job))
-    return batch
+  const settle = (job: Job, outcome: JobOutcome): void => {
+    bytes -= job.hidden.byteLength
+    job.settle(outcome)
   }
 
   const forward = async (
@@ -88,46 +54,63 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: BatchL
     }
   }
 
+  const run = async (call: { steps: Job[]; decode: boolean }): Promise<void> => {
+    const begun = clock.monotonic()
+    const results = await forward(call.steps)
+    const ended = clock.monotonic()
+    const computeMs = ended - begun
+    scheduler.done(call, computeMs, ended)
+    for (const [index, job] of call.steps.entries()) {
+      const result = results[index]
+      if (result instanceof Float32Array) {
+        settle(job, { type: 'done', hidden: result, computeMs, queueMs: begun - job.arrivedAt })
+      } else settle(job, { type: 'failed', error: failureOf(result) })
+    }
+  }
+
+  /** Until the time is come, or something changes. */
+  const hold = async (until: number): Promise<void> => {
+    nap = new AbortController()
+    await clock.sleep(until - clock.monotonic(), { signal: nap.signal }).catch(() => undefined)
+    nap = undefined
+  }
+
   const pump = async (): Promise<void> => {
-    if (running) return
+    if (running) return nap?.abort()
     running = true
     // Frames that came together are handled first, so that they can share a batch.
     await Promise.resolve()
-    for (let batch = take(); batch.length > 0; batch = take()) {
-      const begun = clock.monotonic()
-      runningBytes = bytesOf(batch)
-      const results = await forward(batch)
-      const computeMs = clock.monotonic() - begun
-      for (const [index, job] of batch.entries()) {
-        const result = results[index]
-        if (result instanceof Float32Array) {
-          job.settle({ type: 'done', hidden: result, computeMs, queueMs: begun - job.arrivedAt })
-        } else job.settle({ type: 'failed', error: failureOf(result) })
-      }
+    for (;;) {
+      const next = scheduler.pick(clock.monotonic())
+      if (next.type === 'idle') break
+      if (next.type === 'run') await run(next)
+      else if (next.type === 'wait') await hold(next.until)
+      else settle(next.step, { type: 'failed', error: lateError() })
     }
     running = false
-    runningBytes = 0
   }
 
   return {
     get waiting() {
-      return waiting.length
+      return scheduler.waiting
     },
     get bytes() {
-      return runningBytes + bytesOf(waiting)
+      return bytes
     },
     submit(job) {
-      waiting.push(job)
+      bytes += job.hidden.byteLength
+      scheduler.add(job, clock.monotonic())
       void pump()
     },
     drop(session) {
-      waiting = waiting.filter((job) => job.session !== session)
+      for (const job of scheduler.drop(session)) bytes -= job.hidden.byteLength
+      nap?.abort()
     }
   }
 }
 
-function bytesOf(jobs: readonly Job[]): number {
-  return jobs.reduce((sum, job) => sum + job.hidden.byteLength, 0)
+function lateError(): Error {
+  return shardError('ERR_SHARD_DEADLINE_EXCEEDED', 'Cannot run the step: its time was over before its turn')
 }
 
 function failureOf(result: StepFailure | { error: unknown } | undefined): unknown {

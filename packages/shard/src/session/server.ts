@@ -54,8 +54,18 @@ export interface BlockServerInit {
   maxKeptBytes?: number
   /** Sessions whose steps may share one call of the runner. Default 8; 1 where a backend's bits depend on it. */
   maxBatchSteps?: number
-  /** Rows of one call of the runner. Default 512. */
-  maxBatchRows?: number
+  /**
+   * Rows of prompts that share one call of the runner; generated rows wait behind one such call at most. A
+   * single step may have more. Default 128.
+   */
+  maxPrefillRows?: number
+  /**
+   * Batches into which the sessions that generate are divided, so that one computes here while another is at the
+   * next server. Default 2, or 1 where this server runs all blocks; more pay where each server has cores of its own.
+   */
+  decodeGroups?: number
+  /** Milliseconds a batch of generated rows may be held back for the sessions missing in it. Default 10. */
+  maxHoldMs?: number
   /** Largest frame. Default 8 MiB and a header. */
   maxFrameBytes?: number
   /** Measure the runner's speed at the start, with three rows. Default true. */
@@ -261,7 +271,9 @@ function resolve(init: BlockServerInit, runner: BlockRunner): BlockServerSetting
     maxStepRows: init.maxStepRows ?? 512,
     maxKeptBytes: init.maxKeptBytes ?? 4_194_304,
     maxBatchSteps: init.maxBatchSteps ?? 8,
-    maxBatchRows: init.maxBatchRows ?? 512,
+    maxPrefillRows: init.maxPrefillRows ?? 128,
+    decodeGroups: init.decodeGroups ?? (runner.from === 0 && runner.to === runner.shape.blockCount ? 1 : 2),
+    maxHoldMs: init.maxHoldMs ?? 10,
     maxFrameBytes: init.maxFrameBytes ?? defaultMaxFrameBytes
   }
   for (const [name, value] of Object.entries(settings)) {
