@@ -16,3 +16,14 @@ export async function foreignLoad(ms: number = 250): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, ms))
   return (busySeconds() - before) / (ms / 1000)
 }
+
+/** Resident bytes of processes and all their children. */
+export function residentBytes(pids: readonly number[]): number {
+  let bytes = 0
+  for (const pid of pids) {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    bytes += pages * 4096 + residentBytes(children === '' ? [] : children.split(' ').map(Number))
+  }
+  return bytes
+}

@@ -1,15 +1,25 @@
 import { spawnSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
-import { llamaContender, modelPath, oneProcess, threeProcesses, type Contender } from './contenders.ts'
+import {
+  llamaContender,
+  modelPath,
+  oneProcess,
+  threeProcesses,
+  type Breakdown,
+  type Contender
+} from './contenders.ts'
 import { foreignLoad } from './load.ts'
+import { manyContext } from './many.ts'
 
 const { values } = parseArgs({
   // pnpm hands the separator on.
   args: process.argv.slice(2).filter((word) => word !== '--'),
   options: {
     rounds: { type: 'string', default: '5' },
-    contexts: { type: 'string', default: '128,1024' },
+    contexts: { type: 'string', default: '128,1024,4096' },
+    'long-rounds': { type: 'string', default: '2' },
+    many: { type: 'string', default: '8' },
     tokens: { type: 'string', default: '48' },
     threads: { type: 'string', default: '1' },
     cores: { type: 'string', default: '0,1' }
@@ -19,6 +29,10 @@ const rounds = Number(values.rounds)
 const contexts = values.contexts.split(',').map(Number)
 const tokens = Number(values.tokens)
 const threads = Number(values.threads)
+const many = Number(values.many)
+/** Rounds at contexts whose prompts take a minute. */
+const longRounds = Math.min(rounds, Number(values['long-rounds']))
+const longContext = 2_048
 /** Foreign load above which a turn is not counted. */
 const maxForeignLoad = 0.3
 const maxRetries = 20
@@ -43,8 +57,8 @@ function pin(): void {
 }
 
 /** Text-like ids: all ordinary tokens, the same in every run. */
-function promptOf(length: number): number[] {
-  let state = 12_345
+function promptOf(length: number, seed = 0): number[] {
+  let state = 12_345 + seed
   return Array.from({ length }, () => {
     state = (state * 1_103_515_245 + 12_345) % 2 ** 31
     return 300 + (state % 40_000)
@@ -67,10 +81,10 @@ async function main(): Promise<void> {
   const path = await modelPath()
   const contenders: Contender[] = []
   try {
-    contenders.push(await llamaContender(path, threads))
-    contenders.push(await oneProcess(path, threads))
-    contenders.push(await threeProcesses(path, threads))
+    const init = { threads, maxPrompt: Math.max(...contexts), sequences: many }
+    for (const start of [llamaContender, oneProcess, threeProcesses]) contenders.push(await start(path, init))
     const results: Row[] = []
+    const accounts: Account[] = []
     for (const context of contexts) {
       const prompt = promptOf(context)
       const measured = new Map<string, Measured>(
@@ -79,9 +93,9 @@ async function main(): Promise<void> {
       let disturbed = 0
       let expected: string | undefined
       // The first round warms caches and is not counted.
-      for (let round = -1; round < rounds; round++) {
-        const shift = (round + contenders.length) % contenders.length
-        for (const contender of [...contenders.slice(shift), ...contenders.slice(0, shift)]) {
+      const breakdowns = new Map<string, Breakdown[]>()
+      for (let round = -1; round < (context > longContext ? longRounds : rounds); round++) {
+        for (const contender of inTurn(contenders, round)) {
           if ((await quiet()) > maxForeignLoad) disturbed++
           const turn = await contender.turn(prompt, tokens)
           const text = turn.tokens.join()
@@ -91,11 +105,17 @@ async function main(): Promise<void> {
           const into = measured.get(contender.name) as Measured
           into.prefillMs.push(turn.prefillMs)
           into.decodeMs.push(median(turn.decodeMs))
+          const breakdown = contender.breakdown?.()
+          if (breakdown !== undefined) {
+            breakdowns.set(contender.name, [...(breakdowns.get(contender.name) ?? []), breakdown])
+          }
         }
       }
       results.push(...rowsOf(context, measured, disturbed))
+      accounts.push(...accountsOf(context, breakdowns, measured, contenders))
     }
-    report(results)
+    if (many > 1) results.push(...(await manyRows(contenders, results)))
+    report(results, accounts)
   } finally {
     for (const contender of contenders.toReversed()) await contender[Symbol.asyncDispose]()
   }
@@ -115,8 +135,116 @@ interface Row {
   disturbedTurns: number
 }
 
-/** The bars of this benchmark hold for three processes with one thread each. */
-const bars: Record<string, number> = { prefill: 0.9, decode: 0.6 }
+/** In each round the contenders take turns, in an order that rotates. */
+function inTurn(contenders: readonly Contender[], round: number): Contender[] {
+  const shift = (round + contenders.length) % contenders.length
+  return [...contenders.slice(shift), ...contenders.slice(0, shift)]
+}
+
+/** Where the time of one contender's tokens goes, milliseconds a token, and what its processes hold. */
+interface Account extends Breakdown {
+  name: string
+  context: number
+  tokenMs: number
+  /** Between and queue, by hop. */
+  perHopMs: number
+  timeToFirstTokenMs: number
+  residentMiB: number
+}
+
+function accountsOf(
+  context: number,
+  breakdowns: ReadonlyMap<string, readonly Breakdown[]>,
+  measured: ReadonlyMap<string, Measured>,
+  contenders: readonly Contender[]
+): Account[] {
+  return contenders.flatMap((contender) => {
+    const { name } = contender
+    const times = measured.get(name) as Measured
+    const rounds = breakdowns.get(name) ?? []
+    const of = (part: keyof Breakdown): number => round(median(rounds.map((one) => one[part])))
+    const parts =
+      rounds.length === 0
+        ? { endsMs: NaN, computeMs: NaN, queueMs: NaN, betweenMs: NaN, hops: 0 }
+        : {
+            endsMs: of('endsMs'),
+            computeMs: of('computeMs'),
+            queueMs: of('queueMs'),
+            betweenMs: of('betweenMs'),
+            hops: of('hops')
+          }
+    return {
+      name,
+      context,
+      tokenMs: round(median(times.decodeMs)),
+      ...parts,
+      perHopMs: round((parts.betweenMs + parts.queueMs) / parts.hops),
+      timeToFirstTokenMs: round(median(times.prefillMs)),
+      residentMiB: Math.round(contender.residentBytes() / 2 ** 20)
+    }
+  })
+}
+
+/** Several generations at once: ours against llama.cpp's parallel decoding, and against one of our own. */
+async function manyRows(contenders: readonly Contender[], rows: readonly Row[]): Promise<Row[]> {
+  const prompts = Array.from({ length: many }, (_, i) => promptOf(manyContext, i))
+  const speeds = new Map<string, number[]>(contenders.map(({ name }) => [name, []]))
+  let disturbed = 0
+  const expected: string[] = []
+  for (let at = -1; at < rounds; at++) {
+    for (const contender of inTurn(contenders, at)) {
+      if ((await quiet()) > maxForeignLoad) disturbed++
+      const turn = await contender.many(prompts, tokens)
+      if (contender.name !== 'llama.cpp') check(turn.tokens, expected, contender.name)
+      if (at >= 0) speeds.get(contender.name)?.push((1000 * many * (tokens - 1)) / turn.decodeMs)
+    }
+  }
+  const theirs = speeds.get('llama.cpp') as number[]
+  const spread = (numbers: readonly number[]): [number, number] => [
+    round(Math.min(...numbers)),
+    round(Math.max(...numbers))
+  ]
+  return contenders.slice(1).flatMap(({ name }): Row[] => {
+    const ours = speeds.get(name) as number[]
+    const one = rows.find((row) => row.name === `${name}, decode, context ${manyContext}`)
+    const base = { unit: 'tokens/s', ours: round(median(ours)), disturbedTurns: disturbed }
+    const against = { ...base, theirs: round(median(theirs)), ratio: round(median(ours) / median(theirs)) }
+    return [
+      {
+        name: `${name}, ${many} generations, against ${many} of llama.cpp`,
+        ...against,
+        spread: { ours: spread(ours), theirs: spread(theirs) }
+      },
+      ...(one === undefined
+        ? []
+        : [
+            {
+              name: `${name}, ${many} generations, against one of its own`,
+              ...base,
+              theirs: one.ours,
+              ratio: round(median(ours) / one.ours),
+              ...(name === 'three processes' && threads === 1 ? { atLeast: 2.5 } : {}),
+              spread: { ours: spread(ours), theirs: one.spread.ours }
+            }
+          ])
+    ]
+  })
+}
+
+/** All of ours give the same tokens, whoever they shared a batch with. */
+function check(tokens: readonly (readonly number[])[], expected: string[], name: string): void {
+  for (const [i, own] of tokens.entries()) {
+    const text = own.join()
+    expected[i] ??= text
+    if (text !== expected[i]) throw new Error(`${name} gave other tokens than before in generation ${i}`)
+  }
+}
+
+/** The bars of this benchmark, by context; they hold for three processes with one thread each. */
+const bars = {
+  prefill: (): number => 0.9,
+  decode: (context: number): number => (context < 1_000 ? 0.75 : 0.8)
+}
 
 /** One row for each contender of ours and each of prefill and decode, against llama.cpp in the same rounds. */
 function rowsOf(context: number, measured: ReadonlyMap<string, Measured>, disturbed: number): Row[] {
@@ -134,7 +262,7 @@ function rowsOf(context: number, measured: ReadonlyMap<string, Measured>, distur
         round(speed(Math.max(...ms))),
         round(speed(Math.min(...ms)))
       ]
-      const bound = name === 'three processes' && threads === 1 ? bars[part] : undefined
+      const bound = name === 'three processes' && threads === 1 ? bars[part](context) : undefined
       rows.push({
         name: `${name}, ${part}, context ${context}`,
         unit: 'tokens/s',
@@ -150,10 +278,11 @@ function rowsOf(context: number, measured: ReadonlyMap<string, Measured>, distur
   return rows
 }
 
-function report(rows: readonly Row[]): void {
+function report(rows: readonly Row[], accounts: readonly Account[]): void {
   console.table(
     rows.map(({ name, ours, theirs, ratio, atLeast }) => ({ name, ours, theirs, ratio, atLeast }))
   )
+  console.table(accounts)
   console.log(
     JSON.stringify({
       question: 'What does it cost to hold a model in three processes instead of one?',
@@ -163,7 +292,8 @@ function report(rows: readonly Row[]): void {
       threads,
       rounds,
       tokens,
-      rows
+      rows,
+      accounts
     })
   )
 }

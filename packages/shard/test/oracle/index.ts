@@ -28,6 +28,8 @@ export interface OracleTiming {
 }
 
 export interface Oracle extends AsyncDisposable {
+  /** Its process. */
+  readonly pid: number
   tokenize(text: string, parseSpecial: boolean): Promise<number[]>
   tokenizeAll(texts: readonly string[], parseSpecial: boolean): Promise<number[][]>
   isEog(token: number): Promise<boolean>
@@ -114,6 +116,7 @@ export async function createOracle(init: OracleInit = {}): Promise<Oracle> {
   const { vocabularyOnly = false, variant, threads = 1, maxPrompt = 1024, sequences = 1 } = init
   await ask({ op: 'load', path, vocabularyOnly, variant, threads, maxPrompt, sequences })
   return {
+    pid: child.pid as number,
     tokenizeAll: (texts, parseSpecial) => ask({ op: 'tokenize', texts, parseSpecial }),
     tokenize: async (text, parseSpecial) =>
       (await ask<number[][]>({ op: 'tokenize', texts: [text], parseSpecial }))[0] ?? [],
