@@ -7,6 +7,8 @@ export interface LanguageModelSuiteFactory {
   create(): Promise<LanguageModel>
   /** Called after each test. */
   destroy?(model: LanguageModel): Promise<void>
+  /** True where the model chooses who computes. Default false: it has to refuse `route`. */
+  routes?: boolean
 }
 
 interface Answer {
@@ -132,6 +134,32 @@ export function languageModelSuite(test: TestFunction, factory: LanguageModelSui
       assertEqual(error.details['param'], param, 'details.param')
     }
     await assertRejectsWith(drain(model.chat({ messages: [] })), 'ERR_MODEL_INVALID_REQUEST', 'no messages')
+  })
+
+  withModel('serves what it kept to the caller it kept it for, and to nobody else', async (model) => {
+    const asked = { ...question, ...greedy }
+    const first = await answerOf(model.chat(asked))
+    const runs = {
+      'a caller': await answerOf(model.chat({ ...asked, caller: 'a' })),
+      'the same caller': await answerOf(model.chat({ ...asked, caller: 'a' })),
+      'another caller': await answerOf(model.chat({ ...asked, caller: 'b' })),
+      'nobody by name': await answerOf(model.chat(asked))
+    }
+    for (const [who, answer] of Object.entries(runs)) {
+      assertEqual(answer.tokens, first.tokens, `tokens of ${who}`)
+      const { cachedTokens, promptTokens } = answer.usage
+      if (who === 'the same caller') assert(cachedTokens < promptTokens, 'no row was left to compute')
+      else assertEqual(cachedTokens, 0, `cached tokens of ${who}`)
+    }
+  })
+
+  withModel('never ignores who may compute', async (model) => {
+    const asked = drain(model.chat({ ...question, ...greedy, route: { allowPeers: [] } }))
+    if (factory.routes === true) await assertRejectsWith(asked, 'ERR_MODEL_UNAVAILABLE', 'nobody is allowed')
+    else {
+      const error = await assertRejectsWith(asked, 'ERR_MODEL_UNSUPPORTED', 'route')
+      assertEqual(error.details['param'], 'route', 'details.param')
+    }
   })
 
   withModel('refuses a prompt that fills the context, with its counts', async (model) => {
