@@ -6,9 +6,22 @@
  */
 export { advertKey, advertSubkey, decodeAdvert, encodeAdvert, type Advert } from './advert.ts'
 export { createAdvertiser, type AdvertiserComponents, type AdvertiserInit } from './advertiser.ts'
-export { hopCostMs, planChain, type PlanInit, type Planning, type PlanVerdict } from './plan.ts'
+export type { ConstraintFailure, TrustFact } from './constraints.ts'
+export { hopCostMs, type LinkMs } from './cost.ts'
+export {
+  planChain,
+  planSpan,
+  type PlanInit,
+  type Planning,
+  type PlanVerdict,
+  type SpanInit,
+  type SpanPlanning
+} from './plan.ts'
+export { createBreaker, type Breaker, type Permit } from './breaker.ts'
+export type { RoutedChain } from './route-session.ts'
 export {
   createChainSource,
+  type ChainRequest,
   type ChainSource,
   type ChainSourceComponents,
   type ChainSourceInit
