@@ -13,8 +13,11 @@ export const demoNodeCount = 3
 /** Tokens the demonstration generates at most. */
 export const demoMaxTokens = 160
 
-/** How long a node may take to end once it is asked to. */
-export const stopTimeoutMs = 10_000
+/** How long what runs may go on once a node is asked to end. */
+export const defaultDrainTimeoutMs = 20_000
+
+/** How long a node may take to end after that: 30 s in all. */
+export const stopTimeoutMs = 8_000
 
 /** How long the demonstration waits for its servers to find each other. */
 export const demoReadyTimeoutMs = 60_000

@@ -2,24 +2,25 @@ import { createApi } from '@kwaai/api'
 import { serveApi } from '@kwaai/api/node'
 import { createDht } from '@kwaai/dht'
 import { createIdentity } from '@kwaai/identity'
-import type {
-  CallOptions,
-  ChainHop,
-  Clock,
-  HeadRunner,
-  LanguageModel,
-  Logger,
-  Network,
-  PeerId,
-  Random
+import {
+  deadlineSignal,
+  type CallOptions,
+  type ChainHop,
+  type Clock,
+  type HeadRunner,
+  type LanguageModel,
+  type Logger,
+  type Network,
+  type PeerId,
+  type Random
 } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createNetwork } from '@kwaai/network'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
-import { loopbackHost } from './constants.ts'
+import { defaultDrainTimeoutMs, loopbackHost } from './constants.ts'
 import { claimDataDir, loadIdentity } from './data-dir.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
-import { createServing } from './serving.ts'
+import { createServing, type ChainTopology } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
 import { createTeardown } from './teardown.ts'
 import type { NodeStatus } from './status.ts'
@@ -39,6 +40,8 @@ export interface NodeInit {
   announce?: readonly string[]
   /** Multiaddrs of nodes to join. */
   bootstrap?: readonly string[]
+  /** How residuals travel to and between servers: `push` or `star`. Default: what the chain thinks best. */
+  topology?: ChainTopology
   /** Folder of the node's key. Without one the node has a new identity at each start. */
   dataDir?: string
   /** Weights and caches together at most, in bytes. */
@@ -86,6 +89,13 @@ export interface Node extends AsyncDisposable {
   explain(): string
   /** Who computed the latest answer. */
   lastChain(): readonly ChainHop[]
+  /** What runs now and would be cut off by {@link Node.stop}: sessions of others, and answers of the own model. */
+  pending(): { sessions: number; answers: number }
+  /**
+   * Takes no new work and lets what runs end or move to other servers. Resolves when nothing runs any more or
+   * `timeoutMs` (default 20,000) are over; `stop` comes next.
+   */
+  drain(options?: CallOptions & { timeoutMs?: number }): Promise<void>
   /** Stops serving and gives everything back. */
   stop(): Promise<void>
 }
@@ -152,7 +162,8 @@ export async function createNode(
         records,
         clock,
         random,
-        ...(components.logger ? { logger: components.logger } : {})
+        ...(components.logger ? { logger: components.logger } : {}),
+        ...(init.topology === undefined ? {} : { topology: init.topology })
       },
       options
     )
@@ -214,6 +225,18 @@ export async function createNode(
       },
       explain: () => serving.explain(),
       lastChain: () => serving.lastChain(),
+      pending: () => ({ sessions: serving.sessions(), answers: serving.answers() }),
+      async drain({ timeoutMs = defaultDrainTimeoutMs, signal } = {}) {
+        const late = new Error('the time to drain is over')
+        const timer = deadlineSignal(clock, timeoutMs, () => late, signal)
+        try {
+          await serving.drain({ deadlineMs: timeoutMs, signal: timer.signal })
+        } catch (error) {
+          if (error !== late) throw error
+        } finally {
+          timer.clear()
+        }
+      },
       stop: () => teardown.run(),
       [Symbol.asyncDispose]: () => teardown.run()
     }

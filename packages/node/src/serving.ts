@@ -9,11 +9,13 @@ import type {
   ModelShape,
   Network,
   Random,
-  RecordStore
+  RecordStore,
+  Startable
 } from '@kwaai/interface'
 import { createTextModel, localBlocks, type BlockPipelineSource } from '@kwaai/shard/generate'
 import { createAdvertiser, createChainSource, type ChainSource } from '@kwaai/shard/route'
 import { createBlockServer, type BlockServer } from '@kwaai/shard/session'
+import { countAnswers } from './answers.ts'
 import { nodeError } from './errors.ts'
 import type { LoadedModel } from './loaded-model.ts'
 import type { OpenedModel } from './model-store.ts'
@@ -28,7 +30,12 @@ export interface ServingComponents {
   clock: Clock
   random: Random
   logger?: Logger
+  /** How residuals travel between the servers. */
+  topology?: ChainTopology
 }
+
+/** How residuals travel: from server to server, or by way of the client. */
+export type ChainTopology = 'push' | 'star'
 
 /** The two sides of a node: its blocks for others, and the whole model for its own user. */
 export interface Serving {
@@ -42,6 +49,13 @@ export interface Serving {
   sessions(): number
   tokensServed(): number
   kvBytes(): number
+  /** Answers of the own model under way. */
+  answers(): number
+  /**
+   * Withdraws the advert, takes no new sessions and answers, and resolves once those there are have ended or
+   * moved, or the signal aborts.
+   */
+  drain(options: { deadlineMs: number; signal: AbortSignal }): Promise<void>
   stop(): Promise<void>
 }
 
@@ -55,7 +69,8 @@ export async function createServing(
   try {
     const room = roomForContext(loaded)
     const numericsClass = await loaded.backend.numericsClass()
-    const server = await serveBlocks(components, numericsClass, teardown.add, options)
+    const served = await serveBlocks(components, numericsClass, teardown.add, options)
+    const server = served?.server
     const source = await findBlocks(components, numericsClass, teardown.add, options)
     let chain: readonly ChainHop[] = []
     const blocks: BlockPipelineSource = {
@@ -66,12 +81,14 @@ export async function createServing(
         return pipeline
       }
     }
-    const model = createTextModel(
-      { id: opened.id, ...room },
-      { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
+    const answers = countAnswers(
+      createTextModel(
+        { id: opened.id, ...room },
+        { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
+      )
     )
     return {
-      model,
+      model: answers.model,
       blocks,
       numericsClass: server === undefined ? undefined : numericsClass,
       ready: () => blocks.ready(),
@@ -80,6 +97,13 @@ export async function createServing(
       sessions: () => server?.stats().sessions ?? 0,
       tokensServed: () => server?.stats().tokensServed ?? 0,
       kvBytes: () => server?.stats().kvBytes ?? 0,
+      answers: () => answers.running(),
+      async drain({ deadlineMs, signal }) {
+        await Promise.all([
+          answers.end({ signal }),
+          served === undefined ? undefined : drainServer(served, clock, { deadlineMs, signal })
+        ])
+      },
       stop: () => teardown.run()
     }
   } catch (error) {
@@ -88,6 +112,14 @@ export async function createServing(
   }
 }
 
+/** A block server and what makes it known. */
+interface Served {
+  server: BlockServer
+  advertiser: Startable
+}
+
+const drainPollMs = 50
+
 type Undo = (step: () => Promise<unknown>) => void
 
 async function serveBlocks(
@@ -95,7 +127,7 @@ async function serveBlocks(
   numericsClass: string,
   undo: Undo,
   options: CallOptions
-): Promise<BlockServer | undefined> {
+): Promise<Served | undefined> {
   const { runner } = loaded
   if (runner === undefined) return undefined
   const log = logger === undefined ? {} : { logger }
@@ -113,12 +145,22 @@ async function serveBlocks(
   await advertiser.start(options)
   // Withdrawn before the server goes, so that nobody plans with a server that is not there.
   undo(() => advertiser.stop())
-  return server
+  return { server, advertiser }
+}
+
+/** Nobody plans with the server any more; then its sessions end or move. */
+async function drainServer(
+  { server, advertiser }: Served,
+  clock: Clock,
+  options: { deadlineMs: number; signal: AbortSignal }
+): Promise<void> {
+  await advertiser.stop({ signal: options.signal })
+  while (server.stats().sessions > 0) await clock.sleep(drainPollMs, { signal: options.signal })
 }
 
 /** The blocks of this process if it holds them all, else a chain over whoever announces them. */
 async function findBlocks(
-  { opened, loaded, network, records, clock, random, logger }: ServingComponents,
+  { opened, loaded, network, records, clock, random, logger, topology }: ServingComponents,
   numericsClass: string,
   undo: Undo,
   options: CallOptions
@@ -128,7 +170,13 @@ async function findBlocks(
     return { blocks: localBlocks(runner, { peer: network.peerId, numericsClass }) }
   }
   const chains = createChainSource(
-    { modelHash: opened.sha256, blockCount: config.blockCount, hiddenSize: config.hiddenSize, numericsClass },
+    {
+      modelHash: opened.sha256,
+      blockCount: config.blockCount,
+      hiddenSize: config.hiddenSize,
+      numericsClass,
+      ...(topology === undefined ? {} : { topology })
+    },
     { network, records, clock, random, ...(logger === undefined ? {} : { logger }) }
   )
   await chains.start(options)

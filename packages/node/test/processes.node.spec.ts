@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { KwaaiError } from '@kwaai/interface'
+import type { Server } from '../src/index.ts'
 import { startCluster, type Cluster } from './cluster.ts'
 import { startCli } from './run-cli.ts'
 
@@ -190,6 +191,138 @@ describe('a server that dies', () => {
       })
       expect(response.status).toBe(503)
       expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0)
+    },
+    timeout
+  )
+})
+
+describe('a server that is asked to end', () => {
+  const messages = [{ role: 'user' as const, content: 'Count from one to fifty in words.' }]
+  let cluster: Cluster | undefined
+  let folder: string | undefined
+  afterEach(async () => {
+    await cluster?.[Symbol.asyncDispose]()
+    cluster = undefined
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+    folder = undefined
+  }, timeout)
+
+  async function answer(
+    { client }: Cluster,
+    maxTokens: number,
+    onText: (count: number) => void = () => undefined
+  ): Promise<string> {
+    let all = ''
+    let count = 0
+    for await (const event of client.model.chat({ messages, temperature: 0, maxTokens })) {
+      if (event.type !== 'text') continue
+      all += event.text
+      onText(++count)
+    }
+    return all
+  }
+
+  function exit(child: ChildProcess): Promise<{ status: number | null; ms: number }> {
+    const started = performance.now()
+    return new Promise((resolve) => {
+      child.once('exit', (status) => resolve({ status, ms: performance.now() - started }))
+    })
+  }
+
+  test(
+    'finishes what runs, takes nothing new, and ends with status 0',
+    async () => {
+      cluster = await startCluster(path, ['0-15', '15-30'])
+      const [, second] = cluster.servers
+      const { child } = second as Server
+      let told = ''
+      child.stdout?.on('data', (text: string) => (told += text))
+      const undisturbed = await answer(cluster, 24)
+      const ended = exit(child)
+      const text = await answer(cluster, 24, (count) => {
+        if (count === 4) child.kill('SIGTERM')
+      })
+      expect(text).toBe(undisturbed)
+      const { status, ms } = await ended
+      expect(status).toBe(0)
+      expect(ms).toBeLessThan(30_000)
+      const events = told.trim().split('\n')
+      expect(events.map((line) => JSON.parse(line))).toEqual([
+        { event: 'draining', sessions: 1, answers: 0, timeoutMs: 20_000 },
+        { event: 'drained', sessions: 0, answers: 0 }
+      ])
+      await expect(answer(cluster, 4)).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
+    },
+    timeout
+  )
+
+  test(
+    'ends at once when it is asked twice',
+    async () => {
+      cluster = await startCluster(path, ['0-15', '15-30'])
+      const { child } = cluster.servers[0] as Server
+      child.stdout?.on('data', (text: string) => {
+        if (text.includes('"draining"')) child.kill('SIGTERM')
+      })
+      const ended = exit(child)
+      const broken = answer(cluster, 1_000, (count) => {
+        if (count === 2) child.kill('SIGTERM')
+      })
+      await expect(broken).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
+      expect((await ended).status).toBe(143)
+    },
+    timeout
+  )
+
+  test(
+    'ends when its time to drain is over',
+    async () => {
+      cluster = await startCluster(path, ['0-15', '15-30'], { args: ['--drain-timeout', '1'] })
+      const { child } = cluster.servers[0] as Server
+      const ended = exit(child)
+      const broken = answer(cluster, 2_000, (count) => {
+        if (count === 2) child.kill('SIGTERM')
+      })
+      await expect(broken).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
+      expect((await ended).status).toBe(0)
+    },
+    timeout
+  )
+
+  test(
+    'lets an answer of its API end, and refuses the next',
+    async () => {
+      folder = await mkdtemp(join(tmpdir(), 'kwaai-drain-'))
+      const run = startCli(['up', '--json', '--api-port', '0', '--data-dir', folder])
+      const { api, model } = JSON.parse(await run.seen(/\n/)) as { api: string; model: { id: string } }
+      const post = (maxTokens: number): Promise<Response> =>
+        fetch(`${api}/v1/chat/completions`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({
+            model: model.id,
+            stream: true,
+            max_tokens: maxTokens,
+            temperature: 0,
+            messages
+          })
+        })
+      const running = await post(60)
+      const reader = running.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let streamed = (await reader?.read())?.value ?? ''
+      run.child.kill('SIGTERM')
+      await run.seen(/"draining"/)
+      const refused = await post(4)
+      expect(refused.status).toBe(503)
+      await refused.body?.cancel()
+      for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
+        streamed += part.value
+      }
+      expect(streamed).toContain('"finish_reason":"length"')
+      expect(streamed.trimEnd().endsWith('[DONE]')).toBe(true)
+      const { status, stdout } = await run.ended
+      expect(status).toBe(0)
+      expect(stdout).toContain('{"event":"draining","sessions":0,"answers":1,"timeoutMs":20000}')
     },
     timeout
   )

@@ -12,7 +12,8 @@ export interface Server {
 }
 
 const maxLineLength = 1 << 20
-const killAfterMs = 12_000
+/** A server has 30 s to end in good order. */
+const killAfterMs = 32_000
 
 /**
  * Starts `kwaai up` in a process of its own and waits until it serves. The process ends with this one: a

@@ -1,4 +1,4 @@
-import { defaultApiPort, joinNoteMs, stopTimeoutMs } from '../constants.ts'
+import { defaultApiPort, defaultDrainTimeoutMs, joinNoteMs, stopTimeoutMs } from '../constants.ts'
 import { createNode, type Node } from '../node.ts'
 import type { Command } from './command.ts'
 import { apiOptions, nodeComponents, nodeInit, nodeOptions } from './node-options.ts'
@@ -23,6 +23,35 @@ export async function stopWithin(node: { stop(): Promise<void> }): Promise<void>
   clearTimeout(timer)
 }
 
+/** Lets what runs end or move, and says what it waits for. */
+async function drain(node: Node, timeoutMs: number, tell: Tell): Promise<void> {
+  const { sessions, answers } = node.pending()
+  const idle = sessions + answers === 0
+  if (!idle) {
+    const what = [counted(sessions, 'session'), counted(answers, 'answer')].filter((text) => text !== '')
+    tell(
+      { event: 'draining', sessions, answers, timeoutMs },
+      `Ending: waiting up to ${timeoutMs / 1000} s for ${what.join(' and ')}; asked once more, it ends at once.`
+    )
+  }
+  // A failure to withdraw the advert keeps nobody from ending.
+  await node.drain({ timeoutMs }).catch(() => undefined)
+  if (idle) return
+  const left = node.pending()
+  const cut = left.sessions + left.answers
+  tell(
+    { event: 'drained', ...left },
+    cut === 0 ? 'All of it has ended.' : `The time is over; ${cut} cut off.`
+  )
+}
+
+function counted(count: number, what: string): string {
+  return count === 0 ? '' : `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
+/** Prints an event: an object for programs, a line for people. */
+type Tell = (event: Record<string, unknown>, line: string) => void
+
 /** A wrong address to join looks like a network that is empty. */
 function tellWhereNobodyAnswers(node: Node, io: Io): void {
   const timer = setTimeout(() => {
@@ -41,12 +70,28 @@ export const up: Command = {
     ...nodeOptions,
     ...apiOptions,
     'no-api': { type: 'boolean', describe: 'Serve no API' },
+    'drain-timeout': {
+      type: 'string',
+      value: '<s>',
+      describe: `Seconds that sessions and answers under way may go on at the end, default ${defaultDrainTimeoutMs / 1000}`
+    },
     json: { type: 'boolean', describe: 'Print one JSON object a line for each event' }
   },
   maxPositionals: 0,
   async run(options, io) {
     const json = options.flag('json')
     const port = parseWhole('api-port', options.text('api-port') ?? String(defaultApiPort), 0, 65_535)
+    const drainTimeoutMs =
+      1000 *
+      parseWhole(
+        'drain-timeout',
+        options.text('drain-timeout') ?? String(defaultDrainTimeoutMs / 1000),
+        0,
+        3_600
+      )
+    const tell: Tell = (event, line) => {
+      io.stdout.write(`${json ? JSON.stringify(event) : line}\n`)
+    }
     const { components, endProgress } = nodeComponents(io)
     const node = await createNode(
       { ...nodeInit(options, io), api: options.flag('no-api') ? false : { port } },
@@ -70,6 +115,7 @@ export const up: Command = {
       }
       if (options.list('bootstrap').length > 0) tellWhereNobodyAnswers(node, io)
       await aborted(io.signal)
+      await drain(node, drainTimeoutMs, tell)
     } finally {
       await stopWithin(node)
     }
