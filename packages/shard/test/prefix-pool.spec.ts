@@ -280,9 +280,9 @@ test('where servers give less room, what is needed is enough', async () => {
   }
 })
 
-test('who needs the room of kept sessions gets it', async () => {
+test('who needs the room of kept sessions gets it, and an abort ends the wait for it', async () => {
   const opens: number[] = []
-  const { cached, complete, trace } = setUp({
+  const { cached, complete, trace, clock } = setUp({
     open: ({ maxTokens }) => {
       opens.push(maxTokens)
       if (trace.opened.length - trace.closed >= 2) throw full()
@@ -290,9 +290,21 @@ test('who needs the room of kept sessions gets it', async () => {
   })
   await cached('b'.repeat(100))
   await cached('c'.repeat(100))
-  expect(await cached('d'.repeat(100), { caller: 'bob' })).toBe(0)
+  const third = cached('d'.repeat(100), { caller: 'bob' })
+  await clock.advance(4)
+  expect(trace).toMatchObject({ closed: 2, opened: [2_048, 2_048] })
+  // Full servers said when to come again.
+  await clock.advance(1)
+  expect(await third).toBe(0)
   expect(trace).toMatchObject({ closed: 2, opened: [2_048, 2_048, 2_048] })
   expect(opens).toEqual([2_048, 2_048, 2_048, 103, 2_048])
+  await cached('e'.repeat(100), { caller: 'bob' })
+  const controller = new AbortController()
+  const aborted = codeOf(complete('f'.repeat(100), {}, controller.signal))
+  await macrotask()
+  controller.abort(new Error('enough'))
+  expect(await aborted).toBe('Error: enough')
+  await cached('g'.repeat(100))
   // Where nothing is kept there is nothing to close, and one refusal is enough.
   const busy = setUp({ open: () => Promise.reject(full()) })
   expect(await codeOf(busy.complete(x(100)))).toBe('ERR_MODEL_UNAVAILABLE')

@@ -43,6 +43,8 @@ export interface PrefixPool extends AsyncDisposable {
 const minPrefixRows = 16
 /** Sessions have room for a multiple of so many tokens. */
 const roomStep = 2_048
+/** Milliseconds to wait for room that was just given back: full servers ask for one to two seconds. */
+const maxRoomWaitMs = 2_500
 
 /** A pipeline nobody uses now. */
 interface Parked {
@@ -121,17 +123,19 @@ export function createPrefixPool(init: PrefixPoolInit, components: PrefixPoolCom
     rooms: readonly number[],
     { constraints }: PrefixRequest,
     options: CallOptions
-  ): Promise<{ pipeline: BlockPipeline; room: number }> => {
-    for (const [i, room] of rooms.entries()) {
+  ): Promise<{ pipeline: BlockPipeline; room: number } | { refusals: readonly unknown[] }> => {
+    const refusals: unknown[] = []
+    for (const room of rooms) {
       try {
         const wanted = { maxTokens: room, ...(constraints === undefined ? {} : { constraints }) }
         return { pipeline: await blocks.open(wanted, options), room }
       } catch (error) {
         options.signal?.throwIfAborted()
-        if (i === rooms.length - 1 || !(lacksRoom(error) || isUnplanned(error))) throw error
+        refusals.push(error)
+        if (!lacksRoom(error) && !isUnplanned(error)) break
       }
     }
-    throw new RangeError('No size was asked for')
+    return { refusals }
   }
 
   const openNew = async (
@@ -144,14 +148,15 @@ export function createPrefixPool(init: PrefixPoolInit, components: PrefixPoolCom
     // than this turn could never be used again.
     const rounded = Math.min(Math.ceil(maxTokens / roomStep) * roomStep, contextLength)
     const rooms = keep && rounded > maxTokens ? [rounded, maxTokens] : [maxTokens]
-    try {
-      return await openOneOf(rooms, request, options)
-    } catch (error) {
-      if (parked.size === 0 || !lacksRoom(error)) throw error
+    let opened = await openOneOf(rooms, request, options)
+    if ('refusals' in opened && parked.size > 0 && opened.refusals.some(lacksRoom)) {
       await Promise.all([...parked].map(drop))
-      options.signal?.throwIfAborted()
-      return openOneOf(rooms, request, options)
+      // Servers that said they are full are asked again when they said.
+      await clock.sleep(Math.min(retryAfterOf(opened.refusals.at(-1)), maxRoomWaitMs), options)
+      opened = await openOneOf(rooms, request, options)
     }
+    if ('refusals' in opened) throw opened.refusals.at(-1)
+    return opened
   }
 
   return {
@@ -185,6 +190,12 @@ export function createPrefixPool(init: PrefixPoolInit, components: PrefixPoolCom
 /** One caller under one set of constraints: rows made by servers of another set must not serve it. */
 function ownerOf(caller: string, constraints: RouteConstraints | undefined): string {
   return JSON.stringify([caller, Object.entries(constraints ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))])
+}
+
+/** When servers that are full are to be asked again, in milliseconds. */
+function retryAfterOf(error: unknown): number {
+  const value = KwaaiError.is(error) ? error.details['retryAfterMs'] : undefined
+  return typeof value === 'number' && value > 0 ? value : 0
 }
 
 /** Causes looked at behind an error. */
