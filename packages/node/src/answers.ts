@@ -1,4 +1,5 @@
-import { KwaaiError, type CallOptions, type GenerationEvent, type LanguageModel } from '@kwaai/interface'
+import type { CallOptions, GenerationEvent, LanguageModel } from '@kwaai/interface'
+import { nodeError } from './errors.ts'
 
 /** A model whose answers are counted, so that a node can end when the last one has. */
 export interface Answers {
@@ -20,7 +21,7 @@ export function countAnswers(inner: LanguageModel): Answers {
 
   async function* counted(events: () => AsyncIterable<GenerationEvent>): AsyncGenerator<GenerationEvent> {
     if (ending) {
-      throw new KwaaiError('ERR_MODEL_UNAVAILABLE', 'Cannot generate: the node is ending', {
+      throw nodeError('ERR_MODEL_UNAVAILABLE', 'Cannot generate: the node is ending', {
         details: { retryAfterMs }
       })
     }

@@ -13,6 +13,8 @@ export type NodeErrorCode =
   | 'ERR_NODE_OUT_OF_MEMORY'
   | 'ERR_NODE_NOT_RUNNING'
   | 'ERR_NODE_CHILD_FAILED'
+  // A code of the contract: what every language model says when it cannot serve now.
+  | 'ERR_MODEL_UNAVAILABLE'
 
 /** A {@link KwaaiError} with one of this package's codes. */
 export function nodeError(
