@@ -65,6 +65,8 @@ export interface BlockRunner extends AsyncDisposable {
   readonly weightBytes: number
   /** Bytes of cache a token costs in this range. */
   readonly kvBytesPerToken: number
+  /** A session's cache is made for a multiple of so many rows. Default 1. */
+  readonly kvRowsMultiple?: number
   /**
    * Makes room for a session of at most `maxTokens` rows.
    *

@@ -1,6 +1,7 @@
 import type { BlockRunner, BlockStep, KvHandle, KvRows, StepFailure } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
+import { kvBucket } from './constants.ts'
 import type { KvFormat, WireStep } from './messages.ts'
 import type { GgmlProcess } from './process.ts'
 
@@ -26,6 +27,7 @@ export function createBlockRunner(
     to,
     weightBytes,
     kvBytesPerToken,
+    kvRowsMultiple: kvBucket,
 
     async open({ maxTokens }, options) {
       check()
