@@ -39,3 +39,24 @@ export const advertKeyPrefix: string = 'kwaai/shard/'
 
 /** Bytes of an advert at most. */
 export const maxAdvertBytes: number = 4_096
+
+/** Milliseconds the next server has to confirm a session, the dial included. */
+export const defaultJoinTimeoutMs: number = 5_000
+
+/** Routes a session may be given: every recovery takes two or three. */
+export const maxRoutes: number = 64
+
+/** Joins to next servers that one server has under way. */
+export const maxJoining: number = 16
+
+/** Rows of old steps that are sent again as one: steps of 64 rows cost what larger ones do. */
+export const replayRows: number = 64
+
+/** How far a server may be ahead of what its new neighbour knows: more than any window of steps. */
+export const maxStepsAhead: number = 1_024
+
+/** Milliseconds a server that is going away waits for its sessions. */
+export const defaultDrainMs: number = 20_000
+
+/** Milliseconds without a step after which a server that is going away closes a session. */
+export const drainIdleMs: number = 1_000

@@ -317,6 +317,80 @@ export function stepBody(session: Uint8Array, step: RawStep): FrameInit {
   }
 }
 
+/** One caller's sessions at all servers of a stage, wired so that rows go from each to the next. */
+export interface PushChain {
+  /** The callers' channels, in the order of the servers. */
+  links: (RawCaller & { first: DecodedFrame; key: Uint8Array; host: Network; from: number; to: number })[]
+  /** Names the neighbours of one server; `undefined` for the caller itself. */
+  route(
+    index: number,
+    neighbours: { before?: number | undefined; after?: number | undefined; answered?: number; last?: number }
+  ): Promise<DecodedFrame>
+  /** Hands a step to the first server and waits for the result of the last. */
+  step(step: Omit<RawStep, 'session' | 'from' | 'to'>): Promise<DecodedFrame>
+  /** The session at another server takes a place in the chain; the wires stay as they are. */
+  replace(index: number, host: Network, seed: number): Promise<void>
+}
+
+/** Opens the sessions and sets the routes. */
+export async function pushChain(
+  stage: Stage,
+  client: Network = stage.client,
+  seed = 1,
+  wire = true
+): Promise<PushChain> {
+  const ranges = stage.plan.hops
+  const hopOf = (index: number): { peer: string; from: number; to: number } => ({
+    peer: (chain.links[index]?.host ?? stage.hosts[index])!.peerId,
+    from: ranges[index]!.from,
+    to: ranges[index]!.to
+  })
+  let routes = 0
+  const open = async (index: number, host: Network, key: Uint8Array): Promise<PushChain['links'][number]> => {
+    const { from, to } = ranges[index]!
+    const before = index === 0 ? {} : { before: hopOf(index - 1) }
+    const forward = index < ranges.length - 1
+    const caller = await rawCaller(client, host, { from, to, session: key, forward, ...before })
+    return { ...caller, key, host, from, to }
+  }
+  const chain: PushChain = {
+    links: [],
+    async route(index, { before, after, ...more }) {
+      const { send, next, key } = chain.links[index]!
+      await send({
+        case: 'route',
+        value: {
+          session: key,
+          route: ++routes,
+          ...(before === undefined ? {} : { before: hopOf(before) }),
+          ...(after === undefined ? {} : { after: { ...hopOf(after), session: chain.links[after]!.key } }),
+          ...more
+        }
+      })
+      return next()
+    },
+    async step(step) {
+      const { send, key, from, to } = chain.links[0]!
+      await send(stepBody(key, { from, to, ...step }), step.hidden)
+      return chain.links.at(-1)!.next()
+    },
+    async replace(index, host, other) {
+      chain.links[index] = await open(index, host, keyOf(other))
+    }
+  }
+  for (const [index, host] of stage.hosts.slice(0, ranges.length).entries()) {
+    chain.links.push(await open(index, host, keyOf(100 * seed + index)))
+  }
+  for (let index = 0; wire && index < ranges.length - 1; index++) {
+    const routed = await chain.route(index, {
+      before: index === 0 ? undefined : index - 1,
+      after: index + 1
+    })
+    if (routed.body.case !== 'routed') throw new Error(`No route: ${String(answerOf(routed))}`)
+  }
+  return chain
+}
+
 /** The rows of a result, or the code of a failure. */
 export function answerOf({ body, payload }: DecodedFrame): Float32Array | string {
   if (body.case === 'failure') return body.value.code

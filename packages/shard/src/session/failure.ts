@@ -4,7 +4,7 @@ import type { Failure } from '../gen/shard_pb.ts'
 import type { FrameInit } from './messages.ts'
 
 /** The failure frame of an error. Errors that are not ours are named, never quoted: their text may hold secrets. */
-export function failureFrame(session: Uint8Array, step: number, error: unknown): FrameInit {
+export function failureFrame(session: Uint8Array, step: number, error: unknown, route = 0): FrameInit {
   const known = isShardError(error)
   const code = known ? error.code : 'ERR_SHARD_BACKEND_FAILED'
   const message = known ? error.message : 'Cannot run the step: the backend of the server failed'
@@ -21,7 +21,8 @@ export function failureFrame(session: Uint8Array, step: number, error: unknown):
       code,
       message: message.slice(0, 512),
       retryAfterMs: retryAfterOf(error) ?? 0,
-      details: Object.fromEntries(details.slice(0, 16))
+      details: Object.fromEntries(details.slice(0, 16)),
+      route
     }
   }
 }
@@ -41,6 +42,12 @@ export function errorOf(
   return shardError('ERR_SHARD_HOP_FAILED', `Cannot run the step: the server says ${failure.code}`, {
     details: { ...details, remoteCode: failure.code }
   })
+}
+
+/** The same error with more facts. */
+export function withDetails(error: unknown, details: Readonly<Record<string, unknown>>): unknown {
+  if (!isShardError(error)) return error
+  return shardError(error.code, error.message, { cause: error, details: { ...error.details, ...details } })
 }
 
 /** When an error says it is worth trying again, in milliseconds. */

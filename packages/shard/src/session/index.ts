@@ -10,7 +10,8 @@ export {
   type BlockServer,
   type BlockServerComponents,
   type BlockServerInit,
-  type BlockServerStats
+  type BlockServerStats,
+  type DrainOptions
 } from './server.ts'
 export {
   openChain,

@@ -1,330 +1,191 @@
-import {
-  deadlineSignal,
-  KwaaiError,
-  type BlockRunner,
-  type Channel,
-  type KvHandle,
-  type PeerId
-} from '@kwaai/interface'
-import { bytesToHex } from '@noble/hashes/utils.js'
-import { findBadRow } from '../bad-row.ts'
+import type { Channel, KvHandle, PeerId } from '@kwaai/interface'
+import { maxRoutes } from '../constants.ts'
 import { shardError } from '../errors.ts'
-import type { Open, Step } from '../gen/shard_pb.ts'
-import type { Admission } from './admission.ts'
-import type { Executor, JobOutcome } from './executor.ts'
-import { failureFrame } from './failure.ts'
-import { createStepLedger, type LedgerStep, type StepLedger } from './ledger.ts'
-import { decodeFrame, encodeFrame, type FrameInit } from './messages.ts'
-import { bytesToRows, equalBytes, rowsToBytes } from './rows.ts'
-import { checkOpen, checkStep } from './server-checks.ts'
-import type { BlockServerComponents, BlockServerSettings } from './server.ts'
-import { reportViolation } from './violations.ts'
+import type { Open, Route, Step } from '../gen/shard_pb.ts'
+import { failureFrame, withDetails } from './failure.ts'
+import { createStepLedger } from './ledger.ts'
+import { encodeFrame, type FrameInit } from './messages.ts'
+import { createOutlet } from './outlet.ts'
+import type { ServerState } from './serve-channel.ts'
+import { createServedSteps } from './served-steps.ts'
+import { checkRoute, notExpected } from './server-checks.ts'
+import { createStepLog } from './step-log.ts'
+import { reportPusher, reportViolation } from './violations.ts'
 
-/** Milliseconds the last frame of a channel may take before the channel is cut. */
-const farewellMs = 5_000
-
-/** What all channels of one server share. */
-export interface ServerState {
-  settings: BlockServerSettings
-  components: BlockServerComponents
-  admission: Admission
-  executor: Executor
-  /** Open sessions by their key in hex. */
-  sessions: Map<string, ServedSession>
-  onStep(rows: number, computeMs: number, peer: PeerId): void
-}
-
-/** One caller's session at this server. */
-export interface ServedSession {
+/** What is known of a session from outside. */
+export interface SessionFacts {
   readonly key: Uint8Array
+  /** Its caller. */
   readonly peer: PeerId
   /** Ends the session, with the reason that is told to the caller. */
   readonly ended: AbortController
-  /** When the caller was last heard, or last given a result, in milliseconds of the monotonic clock. */
+  /** When a frame of it last came, or a step was last done, in milliseconds of the monotonic clock. */
   heardAt: number
-  /** True while steps wait or run: the session is not idle then. */
-  busy(): boolean
 }
 
-/** Answers one channel from its first frame to its end; never rejects. */
-export async function serveChannel(
+/** One caller's session at this server. */
+export interface ServedSession extends SessionFacts {
+  /** True while steps wait or run: the session is not idle then. */
+  busy(): boolean
+  /** The runner has room for it: it is open. */
+  begin(handle: KvHandle): Promise<void>
+  /**
+   * Takes a step from its caller, or from the server before this one; what is wrong with it is told to the
+   * caller. What it returns is to be waited for before the next one.
+   */
+  take(step: Step, payload: Uint8Array, pusher?: PeerId): Promise<void> | undefined
+  /** While there is no room for so many bytes of rows: a promise of the next moment to look again. */
+  room(bytes: number): Promise<void> | undefined
+  /** Sets where rows come from and results go to. What it returns is to be waited for before the next one. */
+  route(route: Route): Promise<void> | undefined
+  /**
+   * Lets the server before this one hand in rows on a channel; the one it had before ends.
+   *
+   * @returns the last step admitted, and the rows held then.
+   * @throws A KwaaiError `ERR_SHARD_PUSH_REFUSED` when it is not the one expected.
+   */
+  attach(pusher: PeerId, channel: AbortController): { last: number; past: number }
+  /** Tells the caller what became of its steps. */
+  report(nonce: number): Promise<void>
+  /** Tells the caller that the server is going away. */
+  notify(deadlineMs: number): void
+  /** The session has ended: lets go of its neighbours. */
+  close(): void
+}
+
+/** Makes a session that is not open yet. */
+export function createServedSession(
+  open: Open,
   channel: Channel,
   ended: AbortController,
   state: ServerState
-): Promise<void> {
-  const { clock, evidence, logger, runner } = state.components
-  const { settings, sessions, admission, executor } = state
-  let key: Uint8Array = new Uint8Array(0)
-  let release: (() => void) | undefined
-  let handle: KvHandle | undefined
+): ServedSession {
+  const { clock, evidence, runner } = state.components
+  const { settings } = state
+  const { session: key, maxTokens } = open
+  const ledger = createStepLedger({
+    maxTokens,
+    maxKeptSteps: settings.maxPendingSteps,
+    maxKeptBytes: settings.maxKeptBytes
+  })
+  const log = open.forward
+    ? createStepLog({
+        maxOpenSteps: settings.maxPendingSteps,
+        maxBytes: 4 * runner.shape.hiddenSize * maxTokens
+      })
+    : undefined
+  let isOpen = false
+  let before: PeerId | undefined = open.before?.peer
+  let pusher: AbortController | undefined
+  let lastRoute = 0
+  let routes = 0
+  let unsent = 0
+  let leaving: number | undefined
 
   /** Waits while the caller does not read; so a flood of bad frames slows the caller down, nobody else. */
   const send = (body: FrameInit, payload?: Uint8Array): Promise<void> =>
     channel.send(encodeFrame(body, payload), { signal: ended.signal })
 
-  const open = async (): Promise<
-    { session: ServedSession; handle: KvHandle; ledger: StepLedger } | undefined
-  > => {
-    const timer = deadlineSignal(
-      clock,
-      settings.openTimeoutMs,
-      () => shardError('ERR_SHARD_DEADLINE_EXCEEDED', 'Cannot open a session: its first frame did not come'),
-      ended.signal
-    )
-    try {
-      const bytes = await channel.receive({ signal: timer.signal })
-      if (bytes === undefined) return undefined
-      const { body } = decodeFrame(bytes, settings)
-      key = body.value.session
-      if (body.case !== 'open') {
-        throw shardError('ERR_SHARD_SESSION_FOREIGN', 'Cannot run the step: this channel has no session')
-      }
-      checkOpen(body.value, settings, runner)
-      await authorize(body.value, channel.peer, state, timer.signal)
-      const id = bytesToHex(key)
-      const other = sessions.get(id)
-      if (other !== undefined) {
-        const owner = other.peer === channel.peer ? 'another channel' : 'another caller'
-        throw shardError('ERR_SHARD_SESSION_FOREIGN', `Cannot open the session: its key belongs to ${owner}`)
-      }
-      // From here to the next await nothing else runs: what was checked still holds when it is taken.
-      const reservation = admission.reserve(channel.peer, body.value.maxTokens * runner.kvBytesPerToken)
-      const ledger = createStepLedger({
-        maxTokens: body.value.maxTokens,
-        maxKeptSteps: settings.maxPendingSteps,
-        maxKeptBytes: settings.maxKeptBytes
-      })
-      const session: ServedSession = {
-        key,
-        peer: channel.peer,
-        ended,
-        heardAt: clock.monotonic(),
-        busy: () => ledger.pending > 0
-      }
-      sessions.set(id, session)
-      release = () => {
-        sessions.delete(id)
-        reservation.release()
-      }
-      handle = await openRunner(runner, body.value.maxTokens)
-      ended.signal.throwIfAborted()
-      return { session, handle, ledger }
-    } finally {
-      timer.clear()
-    }
-  }
-
-  try {
-    const opened = await open()
-    if (opened === undefined) return await channel.close()
-    await send({
-      case: 'opened',
-      value: {
-        session: key,
-        numericsClass: settings.numericsClass,
-        hiddenSize: runner.shape.hiddenSize,
-        maxPendingSteps: settings.maxPendingSteps,
-        maxStepRows: settings.maxStepRows,
-        idleTimeoutMs: settings.idleTimeoutMs
-      }
-    })
-    await runSession(channel, opened, state, send)
-    await channel.close()
-  } catch (error) {
-    if (KwaaiError.is(error) && error.code.startsWith('ERR_NETWORK_')) channel.abort()
-    else {
-      logger?.log('warn', 'shard.session.ended', { peer: channel.peer, error: codeOf(error) })
-      reportViolation(channel.peer, error, evidence)
-      await farewell(channel, failureFrame(key, 0, error), state)
-    }
-  } finally {
-    ended.abort(shardError('ERR_SHARD_STOPPED', 'The session is closed'))
-    if (handle !== undefined) {
-      executor.drop(handle)
-      await runner.close(handle).catch(() => undefined)
-    }
-    release?.()
-  }
-}
-
-async function runSession(
-  channel: Channel,
-  opened: { session: ServedSession; handle: KvHandle; ledger: StepLedger },
-  state: ServerState,
-  send: (body: FrameInit, payload?: Uint8Array) => Promise<void>
-): Promise<void> {
-  const { clock, evidence, runner, tracer } = state.components
-  const { settings, executor } = state
-  const { session, handle, ledger } = opened
-  const { ended } = session
-  const { hiddenSize } = runner.shape
-  let unsent = 0
-
-  const reply = (
-    step: number,
-    length: number,
-    rows: Float32Array,
-    computeMs: number,
-    queueMs: number
-  ): Promise<void> =>
-    send(
-      {
-        case: 'result',
-        value: {
-          session: session.key,
-          step,
-          rows: rows.length / hiddenSize,
-          past: length,
-          computeUs: Math.round(1000 * computeMs),
-          queueUs: Math.round(1000 * queueMs),
-          residual: 'f32'
-        }
-      },
-      rowsToBytes(rows)
-    )
-
-  /** Sends without holding up the runner; the number of replies in flight counts as steps still pending. */
-  const post = (sending: Promise<void>): void => {
+  /** Sends without holding up the runner; the number of answers in flight counts as steps still pending. */
+  const post = (body: FrameInit, payload?: Uint8Array): void => {
     unsent++
-    sending
+    send(body, payload)
       .catch((error: unknown) => ended.abort(error))
       .finally(() => unsent--)
       .catch(() => undefined)
   }
 
-  const fail = (step: number, error: unknown): void => {
-    const after = ledger.undo(step)
-    executor.drop(handle)
-    post(send(failureFrame(session.key, step, error)))
-    for (const later of after) {
-      const gap = shardError('ERR_SHARD_STEP_GAP', `Cannot run step ${later}: step ${step} before it failed`)
-      post(send(failureFrame(session.key, later, gap)))
-    }
+  const setBefore = (peer: PeerId | undefined): void => {
+    if (peer === before) return
+    before = peer
+    pusher?.abort(shardError('ERR_SHARD_PUSH_REFUSED', 'Cannot take rows: the caller named another sender'))
+    pusher = undefined
   }
 
-  const settle = (request: LedgerStep, outcome: JobOutcome): void => {
-    if (ended.signal.aborted) return
-    if (outcome.type === 'failed') return fail(request.step, outcome.error)
-    const { hidden, computeMs, queueMs } = outcome
-    if (hidden.length !== request.rows * hiddenSize) {
-      return fail(request.step, new Error('The runner gave a result of another size'))
-    }
-    session.heardAt = clock.monotonic()
-    const rows = wantedRows(hidden, request.wanted, hiddenSize)
-    ledger.complete(request.step, rows)
-    state.onStep(request.rows, computeMs, session.peer)
-    post(reply(request.step, request.past + request.rows, rows, computeMs, queueMs))
-  }
-
-  const checkRoom = (step: Step, payload: Uint8Array): void => {
-    const many = ledger.pending >= settings.maxPendingSteps || unsent > 2 * settings.maxPendingSteps
-    if (!many && executor.bytes + payload.length <= settings.maxPendingBytes) return
-    const why = many ? `${settings.maxPendingSteps} steps of the session` : 'too many rows of all sessions'
-    throw shardError('ERR_SHARD_OVERLOADED', `Cannot run step ${step.step}: ${why} wait already`)
-  }
-
-  const admit = async (step: Step, payload: Uint8Array): Promise<void> => {
-    const request = checkStep(step, payload, session, runner, settings)
-    const hidden = bytesToRows(payload)
-    const bad = findBadRow(hidden, hiddenSize)
-    if (bad !== undefined) {
-      throw shardError(
-        'ERR_SHARD_INVALID_VALUES',
-        `Cannot run step ${step.step}: row ${bad.row} holds values no model makes`,
-        {
-          details: { row: bad.row }
+  const outlet = createOutlet({ key, ended, log, send, post }, state)
+  const session: ServedSession = {
+    key,
+    peer: channel.peer,
+    ended,
+    heardAt: clock.monotonic(),
+    busy: () => ledger.pending > 0,
+    async begin(handle) {
+      isOpen = true
+      steps.begin(handle)
+      const opened = send({
+        case: 'opened',
+        value: {
+          session: key,
+          numericsClass: settings.numericsClass,
+          hiddenSize: runner.shape.hiddenSize,
+          maxPendingSteps: settings.maxPendingSteps,
+          maxStepRows: settings.maxStepRows,
+          idleTimeoutMs: settings.idleTimeoutMs
         }
-      )
-    }
-    // A repeat takes no room, so it is never too many.
-    if (step.step > ledger.last) checkRoom(step, payload)
-    const verdict = ledger.admit(request)
-    if (verdict.type === 'repeat') return reply(step.step, verdict.length, verdict.result, 0, 0)
-    if (verdict.type === 'wait') return
-    const parent = step.traceparent === '' ? {} : { parent: step.traceparent }
-    const span = tracer?.start('shard.step', parent)
-    const arrivedAt = clock.monotonic()
-    executor.submit({
-      session: handle,
-      past: request.past,
-      rows: request.rows,
-      hidden,
-      kernel: request.kernel,
-      arrivedAt,
-      deadlineAt: step.deadlineMs === 0 ? Infinity : arrivedAt + step.deadlineMs,
-      settle: (outcome) => {
-        span?.end({ step: step.step, rows: step.rows, outcome: outcome.type })
-        settle(request, outcome)
+      })
+      if (leaving !== undefined) session.notify(leaving)
+      await opened
+    },
+    take(step, payload, sender) {
+      session.heardAt = clock.monotonic()
+      try {
+        if (before !== sender) {
+          const who = sender === undefined ? 'another server hands in the rows' : 'they come from the caller'
+          throw shardError('ERR_SHARD_PUSH_REFUSED', `Cannot run step ${step.step}: ${who}`)
+        }
+        return steps.admit(step, payload)
+      } catch (error) {
+        if (sender === undefined) reportViolation(session.peer, error, evidence)
+        else reportPusher(sender, error, evidence)
+        const told = sender === undefined ? error : withDetails(error, { sender })
+        return send(failureFrame(step.session, step.step, told))
       }
-    })
-  }
-
-  for (;;) {
-    const bytes = await channel.receive({ signal: ended.signal })
-    if (bytes === undefined) return
-    const { body, payload } = decodeFrame(bytes, settings)
-    session.heardAt = clock.monotonic()
-    if (body.case === 'close' && equalBytes(body.value.session, session.key)) return
-    if (body.case !== 'step') {
-      throw shardError(
-        'ERR_SHARD_INVALID_FRAME',
-        `Cannot read the frame: a message "${body.case}" has no place here`
-      )
+    },
+    room: (bytes) => steps.room(bytes),
+    route(route) {
+      try {
+        checkRoute(route, lastRoute, log !== undefined, runner)
+        if (++routes > maxRoutes) {
+          throw shardError('ERR_SHARD_PUSH_REFUSED', `Cannot set the route: ${maxRoutes} were set already`)
+        }
+      } catch (error) {
+        return send(failureFrame(key, 0, error, route.route))
+      }
+      lastRoute = route.route
+      setBefore(route.before?.peer)
+      outlet.turn(route, ledger.last)
+      return undefined
+    },
+    attach(peer, joined) {
+      if (!isOpen || before !== peer) throw notExpected()
+      pusher?.abort(shardError('ERR_SHARD_PUSH_REFUSED', 'Cannot take rows: a new channel took the place'))
+      pusher = joined
+      session.heardAt = clock.monotonic()
+      return { last: ledger.last, past: ledger.length }
+    },
+    report: (nonce) => {
+      const { last, done, length, pending } = ledger
+      return send({ case: 'report', value: { session: key, nonce, last, done, past: length, pending } })
+    },
+    notify(deadlineMs) {
+      leaving = deadlineMs
+      if (isOpen) post({ case: 'notice', value: { session: key, draining: true, deadlineMs } })
+    },
+    close() {
+      outlet.close()
+      pusher?.abort(ended.signal.reason)
     }
-    try {
-      await admit(body.value, payload)
-    } catch (error) {
-      ended.signal.throwIfAborted()
-      reportViolation(session.peer, error, evidence)
-      await send(failureFrame(body.value.session, body.value.step, error))
-    }
   }
-}
-
-function wantedRows(hidden: Float32Array, wanted: LedgerStep['wanted'], hiddenSize: number): Float32Array {
-  if (wanted === 'all') return hidden
-  // A copy, so that the rows nobody asked for can go.
-  return wanted === 'last' ? hidden.slice(hidden.length - hiddenSize) : new Float32Array(0)
-}
-
-async function authorize(open: Open, peer: PeerId, state: ServerState, signal: AbortSignal): Promise<void> {
-  try {
-    await state.components.authorizer?.authorize(
-      { peer, command: 'shard/open', capability: open.authorization },
-      { signal }
-    )
-  } catch (error) {
-    signal.throwIfAborted()
-    const why = KwaaiError.is(error, 'ERR_UNAUTHORIZED') ? error.message : 'the authorizer failed'
-    throw shardError('ERR_SHARD_UNAUTHORIZED', `Cannot open the session: ${why}`, { cause: error })
-  }
-}
-
-async function openRunner(runner: BlockRunner, maxTokens: number): Promise<KvHandle> {
-  try {
-    return await runner.open({ maxTokens })
-  } catch (error) {
-    throw shardError('ERR_SHARD_SERVER_FULL', 'Cannot open the session: the backend has no room for it', {
-      cause: error,
-      details: { retryAfterMs: 5_000 }
-    })
-  }
-}
-
-/** The last word on a channel; a caller that does not read it gets a reset. */
-async function farewell(channel: Channel, body: FrameInit, state: ServerState): Promise<void> {
-  const { clock } = state.components
-  const timer = deadlineSignal(clock, farewellMs, () => new Error('The caller does not read'))
-  try {
-    await channel.send(encodeFrame(body), { signal: timer.signal })
-    await channel.close()
-  } catch {
-    channel.abort()
-  } finally {
-    timer.clear()
-  }
-}
-
-function codeOf(error: unknown): string {
-  return KwaaiError.is(error) ? error.code : 'unknown'
+  const steps = createServedSteps(
+    {
+      session,
+      ledger,
+      log,
+      outlet,
+      unsent: () => unsent,
+      fail: (step, error) => post(failureFrame(key, step, error))
+    },
+    state
+  )
+  return session
 }

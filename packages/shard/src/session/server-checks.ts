@@ -1,12 +1,11 @@
 import type { BlockRunner } from '@kwaai/interface'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { shardError } from '../errors.ts'
-import type { Open, Step } from '../gen/shard_pb.ts'
+import type { Hop, Open, Route, Step } from '../gen/shard_pb.ts'
 import type { LedgerStep } from './ledger.ts'
 import { isKernel, isWanted } from './messages.ts'
 import { equalBytes } from './rows.ts'
-import type { ServedSession } from './served-session.ts'
-import type { BlockServerSettings } from './server.ts'
+import type { BlockServerSettings } from './server-settings.ts'
 
 /** Refuses a session this server cannot serve. */
 export function checkOpen(open: Open, settings: BlockServerSettings, runner: BlockRunner): void {
@@ -27,9 +26,7 @@ export function checkOpen(open: Open, settings: BlockServerSettings, runner: Blo
       `${cannot}: the server computes as ${settings.numericsClass}`
     )
   }
-  if (open.before !== undefined || open.forward) {
-    throw shardError('ERR_SHARD_PUSH_REFUSED', `${cannot}: the server does not hand rows to other servers`)
-  }
+  checkNeighbours({ before: open.before }, runner, cannot)
   if (open.maxTokens > settings.maxTokens) {
     throw shardError(
       'ERR_SHARD_CONTEXT_EXCEEDED',
@@ -46,16 +43,66 @@ function checkBlocks(range: { from: number; to: number }, runner: BlockRunner, c
   )
 }
 
+/**
+ * Rows go from a server to one whose blocks come next. So they never come back to where they were, however
+ * sessions are wired.
+ */
+function checkNeighbours(
+  { before, after }: { before?: Hop | undefined; after?: Hop | undefined },
+  runner: BlockRunner,
+  cannot: string
+): void {
+  if (before !== undefined && before.to !== runner.from) {
+    throw shardError(
+      'ERR_SHARD_RANGE_MISMATCH',
+      `${cannot}: the server before ends at block ${before.to - 1}, this one begins at ${runner.from}`
+    )
+  }
+  if (after !== undefined && after.from !== runner.to) {
+    throw shardError(
+      'ERR_SHARD_RANGE_MISMATCH',
+      `${cannot}: the next server begins at block ${after.from}, this one ends at ${runner.to - 1}`
+    )
+  }
+}
+
+/** Refuses a route that cannot be. */
+export function checkRoute(
+  route: Route,
+  lastRoute: number,
+  keepsResults: boolean,
+  runner: BlockRunner
+): void {
+  const cannot = `Cannot set route ${route.route}`
+  if (route.route <= lastRoute) {
+    throw shardError('ERR_SHARD_PUSH_REFUSED', `${cannot}: route ${lastRoute} came before it`)
+  }
+  checkNeighbours(route, runner, cannot)
+  if (route.after !== undefined && !keepsResults) {
+    throw shardError('ERR_SHARD_PUSH_REFUSED', `${cannot}: the session was not opened to hand rows on`)
+  }
+}
+
+/** A session's key as the server looks it up. */
+export function keyText(key: Uint8Array): string {
+  return bytesToHex(key)
+}
+
+/** One answer to whoever asks to hand in rows and is not expected: it tells nobody which sessions there are. */
+export function notExpected(): Error {
+  return shardError('ERR_SHARD_PUSH_REFUSED', 'Cannot take rows: no session here expects them from this peer')
+}
+
 /** Refuses a step that does not belong to this session, or cannot run here. */
 export function checkStep(
   step: Step,
   payload: Uint8Array,
-  session: ServedSession,
+  session: Uint8Array,
   runner: BlockRunner,
   settings: BlockServerSettings
 ): LedgerStep {
   const cannot = `Cannot run step ${step.step}`
-  if (!equalBytes(step.session, session.key)) {
+  if (!equalBytes(step.session, session)) {
     throw shardError('ERR_SHARD_SESSION_FOREIGN', `${cannot}: its session is not the one of this channel`)
   }
   checkBlocks(step, runner, cannot)

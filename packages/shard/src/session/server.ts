@@ -1,6 +1,7 @@
 import type {
   Authorizer,
   BlockRunner,
+  CallOptions,
   Channel,
   Clock,
   EvidenceSink,
@@ -12,65 +13,17 @@ import type {
   Startable,
   Tracer
 } from '@kwaai/interface'
-import {
-  defaultIdleTimeoutMs,
-  defaultMaxFrameBytes,
-  defaultOpenTimeoutMs,
-  shardProtocol
-} from '../constants.ts'
+import { defaultDrainMs, drainIdleMs, shardProtocol } from '../constants.ts'
 import { shardError } from '../errors.ts'
 import { createAdmission } from './admission.ts'
 import { createExecutor } from './executor.ts'
 import { measureRunner } from './measure.ts'
-import { serveChannel, type ServedSession, type ServerState } from './served-session.ts'
+import { serveChannel, type ServerState } from './serve-channel.ts'
+import type { ServedSession } from './served-session.ts'
+import { sessionTokens } from './session-bytes.ts'
+import { resolveSettings, type BlockServerInit } from './server-settings.ts'
 
-/** What a block server serves, and its limits. */
-export interface BlockServerInit {
-  /** SHA-256 of the model file, 64 lower-case hex digits. */
-  modelHash: string
-  /** What decides the bits of the runner's results: `BlockBackend.numericsClass()`. */
-  numericsClass: string
-  /** Rows one session may hold. Default: the model's context, or what one caller's bytes of cache hold. */
-  maxTokens?: number
-  /** Sessions open at once. Default 64. */
-  maxSessions?: number
-  /** Sessions of one caller open at once. Default 16. */
-  maxSessionsPerPeer?: number
-  /** Bytes of cache of all sessions. Default 1 GiB. */
-  maxKvBytes?: number
-  /** Bytes of cache of one caller's sessions. Default: half of `maxKvBytes`. */
-  maxKvBytesPerPeer?: number
-  /** Milliseconds without a frame after which a session is forgotten. Default 120,000. */
-  idleTimeoutMs?: number
-  /** Milliseconds a caller has between its channel and its first frame. Default 10,000. */
-  openTimeoutMs?: number
-  /** Steps of one session held at once, the running one included. Default 16. */
-  maxPendingSteps?: number
-  /** Bytes of rows of all sessions that may wait or run. Default 256 MiB. */
-  maxPendingBytes?: number
-  /** Rows of one step. Default 512. */
-  maxStepRows?: number
-  /** Bytes of a session's inputs and results kept to answer repeats. Default 4 MiB. */
-  maxKeptBytes?: number
-  /** Sessions whose steps may share one call of the runner. Default 8; 1 where a backend's bits depend on it. */
-  maxBatchSteps?: number
-  /**
-   * Rows of prompts that share one call of the runner; generated rows wait behind one such call at most. A
-   * single step may have more. Default 128.
-   */
-  maxPrefillRows?: number
-  /**
-   * Batches into which the sessions that generate are divided, so that one computes here while another is at the
-   * next server. Default 2, or 1 where this server runs all blocks; more pay where each server has cores of its own.
-   */
-  decodeGroups?: number
-  /** Milliseconds a batch of generated rows may be held back for the sessions missing in it. Default 10. */
-  maxHoldMs?: number
-  /** Largest frame. Default 8 MiB and a header. */
-  maxFrameBytes?: number
-  /** Measure the runner's speed at the start, with three rows. Default true. */
-  measure?: boolean
-}
+export type { BlockServerInit } from './server-settings.ts'
 
 /** What a block server needs. */
 export interface BlockServerComponents {
@@ -109,6 +62,14 @@ export interface BlockServerStats {
   queuedSteps: number
   /** Generated rows a second through this range, one session: measured; 0 while unknown. */
   tokensPerSecond: number
+  /** True once it takes no new sessions, because it is going away. */
+  draining: boolean
+}
+
+/** How a server is drained. */
+export interface DrainOptions extends CallOptions {
+  /** Milliseconds to wait for the sessions. Default 20,000. */
+  deadlineMs?: number
 }
 
 /** Serves one range of blocks of one model to other peers. */
@@ -119,6 +80,11 @@ export interface BlockServer extends Startable {
   /** Blocks of the whole model. */
   readonly blockCount: number
   stats(): BlockServerStats
+  /**
+   * Goes away in good order: takes no new sessions, tells the callers of open ones to move, and ends those that
+   * are idle for a second. Resolves when none is left, or when its time is over; `stop` then ends the rest.
+   */
+  drain(options?: DrainOptions): Promise<void>
 }
 
 /**
@@ -128,12 +94,15 @@ export interface BlockServer extends Startable {
  */
 export function createBlockServer(init: BlockServerInit, components: BlockServerComponents): BlockServer {
   const { network, runner, clock, random } = components
-  const settings = resolve(init, runner)
-  const admission = createAdmission(settings, random)
+  const settings = resolveSettings(init, runner)
+  const admission = createAdmission(settings, { clock, random })
   const executor = createExecutor(runner, clock, settings)
   const sessions = new Map<string, ServedSession>()
   const totals = { tokens: 0, steps: 0, tokensPerSecond: 0 }
   const channels = new Map<Channel, { ended: AbortController; served: Promise<void> }>()
+  // Channels that have no session yet, by peer.
+  const strangers = new Map<PeerId, number>()
+  let emptied: (() => void) | undefined
   let lifetime: AbortController | undefined
   let unhandle: (() => Promise<void>) | undefined
 
@@ -143,6 +112,11 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
     admission,
     executor,
     sessions,
+    draining: false,
+    joining: 0,
+    onEnd() {
+      if (sessions.size === 0) emptied?.()
+    },
     onStep(rows, computeMs, peer) {
       totals.tokens += rows
       totals.steps++
@@ -156,34 +130,54 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
   }
 
   const onChannel = async (channel: Channel): Promise<void> => {
-    // Channels that never open a session time out; until then there may be as many again as sessions.
-    if (channels.size >= 2 * settings.maxSessions) return channel.abort()
+    const { peer } = channel
+    const unknown = strangers.get(peer) ?? 0
+    // Of a session there is its caller's channel and that of the server before; and some may be ending.
+    if (unknown > settings.maxSessionsPerPeer || channels.size >= 4 * settings.maxSessions) {
+      return channel.abort()
+    }
+    strangers.set(peer, unknown + 1)
+    let known = false
+    const onKnown = (): void => {
+      if (known) return
+      known = true
+      const left = (strangers.get(peer) ?? 1) - 1
+      if (left === 0) strangers.delete(peer)
+      else strangers.set(peer, left)
+    }
     const ended = new AbortController()
-    const served = serveChannel(channel, ended, state)
+    const served = serveChannel({ channel, ended, onKnown }, state)
     channels.set(channel, { ended, served })
     try {
       await served
     } finally {
+      onKnown()
       channels.delete(channel)
+    }
+  }
+
+  /** Ends the sessions of which nothing was heard since a time. */
+  const endIdle = (since: number, reason: () => Error): void => {
+    for (const session of sessions.values()) {
+      if (!session.busy() && session.heardAt <= since) session.ended.abort(reason())
     }
   }
 
   /** Forgets sessions nobody speaks to. A new one never expires before the sleep that is running ends. */
   const sweep = async (signal: AbortSignal): Promise<void> => {
+    const { idleTimeoutMs } = settings
     while (!signal.aborted) {
       const now = clock.monotonic()
-      let wait = settings.idleTimeoutMs
+      endIdle(now - idleTimeoutMs, () =>
+        shardError(
+          'ERR_SHARD_SESSION_EXPIRED',
+          `The session is closed: nothing was heard for ${idleTimeoutMs} ms`
+        )
+      )
+      let wait = idleTimeoutMs
       for (const session of sessions.values()) {
-        const left = session.busy() ? Infinity : session.heardAt + settings.idleTimeoutMs - now
-        if (left > 0) wait = Math.min(wait, left)
-        else {
-          session.ended.abort(
-            shardError(
-              'ERR_SHARD_SESSION_EXPIRED',
-              `The session is closed: nothing was heard for ${settings.idleTimeoutMs} ms`
-            )
-          )
-        }
+        if (session.busy() || session.ended.signal.aborted) continue
+        wait = Math.min(wait, session.heardAt + idleTimeoutMs - now)
       }
       await clock.sleep(wait, { signal }).catch(() => undefined)
     }
@@ -197,12 +191,17 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
     async start(options = {}) {
       if (lifetime !== undefined) return
       lifetime = new AbortController()
+      state.draining = false
       try {
         if (init.measure !== false) totals.tokensPerSecond = await measureRunner(runner, clock, options)
         unhandle = await network.handle(
           shardProtocol,
           { onChannel },
-          { maxFrameBytes: settings.maxFrameBytes, maxStreamsPerPeer: settings.maxSessionsPerPeer + 4 }
+          {
+            maxFrameBytes: settings.maxFrameBytes,
+            // The server before may hand in the rows of all sessions.
+            maxStreamsPerPeer: settings.maxSessions + 2 * settings.maxSessionsPerPeer
+          }
         )
       } catch (error) {
         lifetime = undefined
@@ -220,6 +219,32 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
       for (const { ended } of served) ended.abort(stopped)
       await Promise.allSettled(served.map((one) => one.served))
     },
+    async drain({ deadlineMs = defaultDrainMs, signal } = {}) {
+      signal?.throwIfAborted()
+      if (lifetime === undefined) return
+      state.draining = true
+      const begun = clock.monotonic()
+      for (const session of sessions.values()) session.notify(deadlineMs)
+      const empty = new AbortController()
+      emptied = () => empty.abort()
+      const awake = AbortSignal.any([
+        empty.signal,
+        lifetime.signal,
+        ...(signal === undefined ? [] : [signal])
+      ])
+      while (sessions.size > 0 && !awake.aborted) {
+        const now = clock.monotonic()
+        if (now - begun >= deadlineMs) return
+        if (now - begun >= drainIdleMs) {
+          endIdle(now - drainIdleMs, () =>
+            shardError('ERR_SHARD_DRAINING', 'The session is closed: the server is going away')
+          )
+        }
+        const wait = Math.min(drainIdleMs, begun + deadlineMs - now)
+        await clock.sleep(wait, { signal: awake }).catch(() => undefined)
+      }
+      signal?.throwIfAborted()
+    },
     async [Symbol.asyncDispose]() {
       await server.stop()
     },
@@ -228,61 +253,14 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
       to: runner.to,
       sessions: admission.sessions,
       kvBytes: admission.kvBytes,
-      freeTokens: Math.max(0, Math.floor(admission.freeKvBytes / runner.kvBytesPerToken)),
+      freeTokens: sessionTokens(runner, Math.max(0, admission.freeKvBytes)),
       maxTokens: settings.maxTokens,
       tokensServed: totals.tokens,
       stepsServed: totals.steps,
       queuedSteps: executor.waiting,
-      tokensPerSecond: totals.tokensPerSecond
+      tokensPerSecond: totals.tokensPerSecond,
+      draining: state.draining
     })
   }
   return server
-}
-
-/** The options of a server with their defaults. */
-export type BlockServerSettings = Required<Omit<BlockServerInit, 'measure'>>
-
-function resolve(init: BlockServerInit, runner: BlockRunner): BlockServerSettings {
-  if (!/^[0-9a-f]{64}$/.test(init.modelHash)) {
-    throw shardError(
-      'ERR_SHARD_INVALID_INIT',
-      'Cannot make the server: modelHash is no SHA-256 in lower-case hex'
-    )
-  }
-  const maxKvBytes = init.maxKvBytes ?? 1_073_741_824
-  const maxKvBytesPerPeer = init.maxKvBytesPerPeer ?? Math.floor(maxKvBytes / 2)
-  // An advert that promises more would be refused at every opening.
-  const most = Math.min(
-    runner.shape.contextLength,
-    Math.floor(Math.min(maxKvBytes, maxKvBytesPerPeer) / Math.max(1, runner.kvBytesPerToken))
-  )
-  const settings: BlockServerSettings = {
-    modelHash: init.modelHash,
-    numericsClass: init.numericsClass,
-    maxTokens: Math.min(init.maxTokens ?? most, most),
-    maxSessions: init.maxSessions ?? 64,
-    maxSessionsPerPeer: init.maxSessionsPerPeer ?? 16,
-    maxKvBytes,
-    maxKvBytesPerPeer,
-    idleTimeoutMs: init.idleTimeoutMs ?? defaultIdleTimeoutMs,
-    openTimeoutMs: init.openTimeoutMs ?? defaultOpenTimeoutMs,
-    maxPendingSteps: init.maxPendingSteps ?? 16,
-    maxPendingBytes: init.maxPendingBytes ?? 268_435_456,
-    maxStepRows: init.maxStepRows ?? 512,
-    maxKeptBytes: init.maxKeptBytes ?? 4_194_304,
-    maxBatchSteps: init.maxBatchSteps ?? 8,
-    maxPrefillRows: init.maxPrefillRows ?? 128,
-    decodeGroups: init.decodeGroups ?? (runner.from === 0 && runner.to === runner.shape.blockCount ? 1 : 2),
-    maxHoldMs: init.maxHoldMs ?? 10,
-    maxFrameBytes: init.maxFrameBytes ?? defaultMaxFrameBytes
-  }
-  for (const [name, value] of Object.entries(settings)) {
-    if (typeof value === 'number' && !(Number.isSafeInteger(value) && value > 0)) {
-      throw shardError(
-        'ERR_SHARD_INVALID_INIT',
-        `Cannot make the server: ${name} is ${value}, not a positive integer`
-      )
-    }
-  }
-  return settings
 }

@@ -16,6 +16,14 @@ export function reportViolation(peer: PeerId, error: unknown, evidence: Evidence
   if (subject !== undefined) evidence.record({ subject, context: 'shard/session', kind: 'violation' })
 }
 
+/**
+ * Reports a server that handed in what its own check should have kept back. A conflict is not its fault: it sends
+ * on what the caller asked for.
+ */
+export function reportPusher(peer: PeerId, error: unknown, evidence: EvidenceSink | undefined): void {
+  if (!KwaaiError.is(error, 'ERR_SHARD_STEP_CONFLICT')) reportViolation(peer, error, evidence)
+}
+
 function didOf(peer: PeerId): Did | undefined {
   try {
     return didFromPeerId(peer)
