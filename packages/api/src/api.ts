@@ -9,7 +9,8 @@ import {
   DEFAULT_MAX_BODY_BYTES,
   DEFAULT_MAX_GENERATIONS,
   DEFAULT_RETRY_AFTER_MS,
-  DEFAULT_STALL_TIMEOUT_MS
+  DEFAULT_STALL_TIMEOUT_MS,
+  MAX_CALLER_LENGTH
 } from './constants.ts'
 import { clientGone, logFailure, refusalOf, RequestRefused, unavailable } from './refusals.ts'
 import { createGuard, type GuardInit } from './guard.ts'
@@ -33,6 +34,12 @@ export interface ApiInit extends GuardInit {
   retryAfterMs?: number
   /** How long a model may take to describe itself. Default 5 s. */
   describeTimeoutMs?: number
+  /**
+   * Who asks: a name that means one user. What a model keeps of a request serves that caller alone; without a
+   * name it keeps nothing. Default: this machine's user, and each page (by `Origin`) for itself; nobody by name
+   * where `allowedHosts` lets others in.
+   */
+  caller?: (request: Request) => string | undefined
 }
 
 /** What {@link createApi} works with. */
@@ -75,6 +82,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     logger,
     maxBodyBytes,
     retryAfterMs,
+    caller: init.caller ?? ((init.allowedHosts ?? []).length === 0 ? localCaller : () => undefined),
     maxGenerations: positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations'),
     keepAliveMs: positive(init.keepAliveMs ?? DEFAULT_KEEP_ALIVE_MS, 'keepAliveMs'),
     stallTimeoutMs: positive(init.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS, 'stallTimeoutMs')
@@ -149,6 +157,11 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   }
 
   return { fetch }
+}
+
+/** Whoever reaches a loopback port is this machine's user, but for the pages open there. */
+function localCaller(request: Request): string {
+  return (request.headers.get('origin') ?? 'local').slice(0, MAX_CALLER_LENGTH)
 }
 
 function wrongMethod(allowed: string): Response {

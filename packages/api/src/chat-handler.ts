@@ -22,6 +22,7 @@ export interface ChatHandlerInit {
   keepAliveMs: number
   stallTimeoutMs: number
   retryAfterMs: number
+  caller: (request: Request) => string | undefined
 }
 
 /** Makes the handler of `POST /v1/chat/completions`. */
@@ -38,7 +39,9 @@ export function createChatHandler(
     request.signal.throwIfAborted()
     const startedAt = clock.monotonic()
     const report: GenerationReport = {}
-    const generation = startGeneration(model, parsed.request, request.signal, (error) => {
+    const caller = init.caller(request)
+    const asked = { ...parsed.request, ...(caller !== undefined && { caller }) }
+    const generation = startGeneration(model, asked, request.signal, (error) => {
       release()
       const failure = report.error ?? error
       logger?.log('info', 'api.generation', {

@@ -31,5 +31,8 @@ export const MAX_IGNORED_NAMES = 20
 /** Characters of each of them at most. */
 export const MAX_IGNORED_NAME_LENGTH = 64
 
+/** Characters of a caller's name at most; origins of real pages are shorter. */
+export const MAX_CALLER_LENGTH = 200
+
 /** The status nginx logs for a client that closed its request; nobody is left to read it. */
 export const STATUS_CLIENT_CLOSED_REQUEST = 499

@@ -5,7 +5,9 @@ import { chat, expectError, hello } from './support/requests.ts'
 
 const ask = async (body: Record<string, unknown>): Promise<{ response: Response; request: unknown }> => {
   const model = createFakeModel()
-  const response = await createApi({}, { models: [model] }).fetch(chat(body))
+  // Who asks is told by the request, not by its body.
+  const api = createApi({ caller: () => undefined }, { models: [model] })
+  const response = await api.fetch(chat(body))
   return { response, request: model.requests[0] }
 }
 

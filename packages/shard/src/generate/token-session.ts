@@ -60,7 +60,6 @@ export function createTokenSession(init: TokenSessionInit): TokenSession {
       if (!started) {
         started = true
         tokens.length = cachedTokens
-        tileRows = Math.min(tileRows, cachedTokens)
       }
       const past = tokens.length
       for (const token of added) tokens.push(token)
