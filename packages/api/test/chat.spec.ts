@@ -1,6 +1,6 @@
 import { KwaaiError } from '@kwaai/interface'
 import { createFakeClock, createSeededRandom } from '@kwaai/testing'
-import { createApi, type ApiInit } from '@kwaai/api'
+import { createApi } from '@kwaai/api'
 import { expect, test } from 'vitest'
 import { createFakeModel, failAfter, say } from './support/fake-model.ts'
 import { chat, expectError } from './support/requests.ts'
@@ -185,27 +185,4 @@ test('logs the counts of a generation and the reason of a failure, never the tex
     'api.failure',
     expect.objectContaining({ error: 'Error: the disk is full' })
   ])
-})
-
-test('the model learns who asks: the user of this machine, each page for itself, nobody where others are let in', async () => {
-  const callers = async (init: ApiInit, headers: readonly Record<string, string>[]) => {
-    const model = createFakeModel()
-    const api = createApi(init, { models: [model] })
-    for (const more of headers) {
-      const response = await api.fetch(chat({}, { headers: { 'content-type': 'application/json', ...more } }))
-      expect(response.status).toBe(200)
-    }
-    return model.requests.map(({ caller }) => caller)
-  }
-  const page = { origin: 'http://localhost:3000' }
-  const pages = { allowedOrigins: ['https://chat.example'] }
-  expect(await callers(pages, [{}, page, { origin: 'https://chat.example' }, {}])).toEqual([
-    'local',
-    page.origin,
-    'https://chat.example',
-    'local'
-  ])
-  expect(await callers({ allowedHosts: ['box.lan'] }, [{}, page])).toEqual([undefined, undefined])
-  const keys: ApiInit = { caller: (request) => request.headers.get('authorization') ?? undefined }
-  expect(await callers(keys, [{}, { authorization: 'ada' }])).toEqual([undefined, 'ada'])
 })
