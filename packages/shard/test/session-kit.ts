@@ -6,7 +6,7 @@ import {
   type ModelShape,
   type Network
 } from '@kwaai/interface'
-import { createMemoryHub, type MemoryHub } from '@kwaai/interface/memory'
+import { createMemoryHub, createMemoryNetwork, type MemoryHub } from '@kwaai/interface/memory'
 import {
   createFakeClock,
   createFaults,
@@ -215,10 +215,94 @@ export async function createStage(
       }))
     },
     async stop() {
-      for (const network of [client, other, ...hosts]) await network.stop()
+      for (const peer of hub.peers()) hub.kill(peer)
       await Promise.all(servers.map((server) => server.stop()))
     }
   }
+}
+
+/** One more server of a range of the stage's plan. */
+export async function spareServer(
+  stage: Stage,
+  index: number,
+  peerId: string,
+  init: Partial<BlockServerInit> = {}
+): Promise<{ host: Network; runner: FakeRunner; server: BlockServer }> {
+  const { from, to } = stage.plan.hops[index]!
+  const host = createMemoryNetwork(stage.hub, { peerId })
+  await host.start()
+  const runner = createFakeRunner({ from, to, blockCount: stage.plan.blockCount })
+  const server = createBlockServer(
+    { modelHash, numericsClass, measure: false, ...init },
+    { network: host, runner, clock: stage.clock, random: createSeededRandom(peerId) }
+  )
+  await server.start()
+  return { host, runner, server }
+}
+
+/** A server played by hand: what it is asked on each channel, and how it answers. */
+export interface Puppet {
+  /** Frames that came, on all channels. */
+  readonly frames: DecodedFrame[]
+  readonly channels: Channel[]
+  /** Waits for the next frame; those that came before are in {@link frames}. */
+  next(): Promise<DecodedFrame>
+  send(body: FrameInit, payload?: Float32Array): Promise<void>
+}
+
+/**
+ * Plays a server.
+ *
+ * @param answer - what to say to a frame; nothing by default.
+ * @param reads - frames read of each channel; no more.
+ */
+export async function puppet(
+  network: Network,
+  answer: (frame: DecodedFrame) => FrameInit | undefined = () => undefined,
+  reads = Infinity
+): Promise<Puppet> {
+  const frames: DecodedFrame[] = []
+  const channels: Channel[] = []
+  const waiting: ((frame: DecodedFrame) => void)[] = []
+  await network.handle(
+    protocol,
+    {
+      onChannel: async (channel) => {
+        channels.push(channel)
+        for (let read = 0; read < reads; read++) {
+          const bytes = await channel.receive()
+          if (bytes === undefined) return
+          const frame = decodeFrame(bytes, { maxFrameBytes })
+          frames.push(frame)
+          waiting.shift()?.(frame)
+          const body = answer(frame)
+          if (body !== undefined) await channel.send(encodeFrame(body))
+        }
+        await new Promise(() => undefined)
+      }
+    },
+    { maxFrameBytes }
+  )
+  return {
+    frames,
+    channels,
+    next: () => new Promise((resolve) => waiting.push(resolve)),
+    send: (body, payload) =>
+      channels.at(-1)!.send(encodeFrame(body, payload === undefined ? undefined : bytesOfRows(payload)))
+  }
+}
+
+/** Joins a session as the server before it would. */
+export async function rawPusher(
+  from: Network,
+  to: Network,
+  session: Uint8Array
+): Promise<RawCaller & { first: DecodedFrame }> {
+  return rawChannel(from, to, session, { case: 'join', value: { session } })
+}
+
+function bytesOfRows(rows: Float32Array): Uint8Array {
+  return new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength)
 }
 
 /** Rows with values of a model's size, the same for the same seed. */
@@ -261,33 +345,27 @@ export async function rawCaller(
   to: Network,
   open: { session?: Uint8Array; from: number; to: number; maxTokens?: number } & Record<string, unknown>
 ): Promise<RawCaller & { first: DecodedFrame }> {
-  const channel = await from.open(to.peerId, protocol, { maxFrameBytes })
   const session = open.session ?? keyOf(1)
+  const value = { session, model: hexToBytes(modelHash), maxTokens: 64, residual: 'f32', deadlineMs: 1000 }
+  return rawChannel(from, to, session, { case: 'open', value: { ...value, ...open } }, open)
+}
+
+async function rawChannel(
+  from: Network,
+  to: Network,
+  session: Uint8Array,
+  greeting: FrameInit,
+  range: { from: number; to: number } = { from: 0, to: 0 }
+): Promise<RawCaller & { first: DecodedFrame }> {
+  const channel = await from.open(to.peerId, protocol, { maxFrameBytes })
   const send = (body: FrameInit, payload?: Float32Array): Promise<void> =>
-    channel.send(
-      encodeFrame(
-        body,
-        payload === undefined
-          ? undefined
-          : new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)
-      )
-    )
+    channel.send(encodeFrame(body, payload === undefined ? undefined : bytesOfRows(payload)))
   const next = async (): Promise<DecodedFrame> => {
     const bytes = await channel.receive()
     if (bytes === undefined) throw new Error('The channel ended')
     return decodeFrame(bytes, { maxFrameBytes })
   }
-  await send({
-    case: 'open',
-    value: {
-      session,
-      model: hexToBytes(modelHash),
-      maxTokens: 64,
-      residual: 'f32',
-      deadlineMs: 1000,
-      ...open
-    }
-  })
+  await send(greeting)
   const first = await next()
   return {
     channel,
@@ -295,7 +373,7 @@ export async function rawCaller(
     send,
     next,
     async step({ hidden, ...step }) {
-      await send(stepBody(session, { from: open.from, to: open.to, hidden, ...step }), hidden)
+      await send(stepBody(session, { from: range.from, to: range.to, hidden, ...step }), hidden)
       return next()
     }
   }
@@ -325,7 +403,7 @@ export interface PushChain {
   route(
     index: number,
     neighbours: { before?: number | undefined; after?: number | undefined; answered?: number; last?: number }
-  ): Promise<DecodedFrame>
+  ): Promise<Float32Array | string>
   /** Hands a step to the first server and waits for the result of the last. */
   step(step: Omit<RawStep, 'session' | 'from' | 'to'>): Promise<DecodedFrame>
   /** The session at another server takes a place in the chain; the wires stay as they are. */
@@ -346,12 +424,17 @@ export async function pushChain(
     to: ranges[index]!.to
   })
   let routes = 0
+  // What came while somebody waited for the answer to a route.
+  const backlog = new Map<number, DecodedFrame[]>()
   const open = async (index: number, host: Network, key: Uint8Array): Promise<PushChain['links'][number]> => {
     const { from, to } = ranges[index]!
     const before = index === 0 ? {} : { before: hopOf(index - 1) }
     const forward = index < ranges.length - 1
     const caller = await rawCaller(client, host, { from, to, session: key, forward, ...before })
-    return { ...caller, key, host, from, to }
+    const missed: DecodedFrame[] = []
+    backlog.set(index, missed)
+    const next = async (): Promise<DecodedFrame> => missed.shift() ?? caller.next()
+    return { ...caller, next, key, host, from, to }
   }
   const chain: PushChain = {
     links: [],
@@ -367,7 +450,16 @@ export async function pushChain(
           ...more
         }
       })
-      return next()
+      const others: DecodedFrame[] = []
+      for (;;) {
+        const frame = await next()
+        const { case: kind, value } = frame.body
+        if ((kind === 'routed' || kind === 'failure') && value.route === routes) {
+          backlog.get(index)?.push(...others)
+          return answerOf(frame)
+        }
+        others.push(frame)
+      }
     },
     async step(step) {
       const { send, key, from, to } = chain.links[0]!
@@ -386,7 +478,7 @@ export async function pushChain(
       before: index === 0 ? undefined : index - 1,
       after: index + 1
     })
-    if (routed.body.case !== 'routed') throw new Error(`No route: ${String(answerOf(routed))}`)
+    if (routed !== 'routed') throw new Error(`No route: ${String(routed)}`)
   }
   return chain
 }
