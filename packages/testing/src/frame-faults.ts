@@ -31,6 +31,9 @@ export interface FrameFaults {
 /** Bytes that may be on their way in one direction before the sender waits: the first window of Yamux. */
 const maxHeldBytes = 256 * 1024
 
+/** One for all: the engine's own would be made anew for each frame. */
+const nobodyReads = new Error('Nobody reads')
+
 /**
  * A network whose channels lose, delay, repeat and cut frames as `faults` says, whatever the network beneath is.
  * Requests, byte streams and everything else pass as they are.
@@ -210,7 +213,7 @@ function createFaultyChannel(
         return await reading.run(() => next(options), options.signal)
       } finally {
         readers -= 1
-        if (readers === 0) resting?.abort()
+        if (readers === 0) resting?.abort(nobodyReads)
       }
     },
     async close() {
