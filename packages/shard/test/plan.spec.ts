@@ -30,6 +30,12 @@ describe('an advert', () => {
     expect(decodeAdvert(encodeAdvert(sample))).toEqual(sample)
   })
 
+  test('tells the way to the next servers, in a field that older readers leave out', () => {
+    const told = { ...sample, nextMs: { '12D3KooWC': 20, '12D3KooWB': 0.5 } }
+    expect(new TextDecoder().decode(encodeAdvert(told))).toBe(vectors['ten blocks and the way on'])
+    expect(decodeAdvert(encodeAdvert(told))).toEqual(told)
+  })
+
   const decode = (text: string): Advert => decodeAdvert(new TextEncoder().encode(text))
   test('of a later version is read as far as it is known, and refused when it says so', () => {
     const value = JSON.parse(vectors['ten blocks']) as object
@@ -50,7 +56,18 @@ describe('an advert', () => {
     [vectors['ten blocks'].replace('12D3KooWA', ''), 'peer'],
     [vectors['ten blocks'].replace('12D3KooWA', 'x'.repeat(257)), 'peer'],
     [vectors['ten blocks'].replace('12D3KooWA', '\\ud800'), 'peer'],
-    [vectors['ten blocks'] + ' '.repeat(4096), 'bytes']
+    [vectors['ten blocks'] + ' '.repeat(4096), 'bytes'],
+    [vectors['ten blocks and the way on'].replace('0.5', '-1'), 'nextMs'],
+    [vectors['ten blocks and the way on'].replace('0.5', '60001'), 'nextMs'],
+    [vectors['ten blocks and the way on'].replace('12D3KooWB', ''), 'nextMs'],
+    [vectors['ten blocks'].replace('"price"', '"nextMs":[],"price"'), 'nextMs'],
+    [
+      vectors['ten blocks'].replace(
+        '"price"',
+        `"nextMs":${JSON.stringify(Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`p${i}`, 1])))},"price"`
+      ),
+      'nextMs'
+    ]
   ])('%s is refused', (text, why) => {
     expect(() => decode(text)).toThrow(
       expect.objectContaining({ code: 'ERR_SHARD_INVALID_ADVERT', message: expect.stringContaining(why) })

@@ -28,11 +28,16 @@ export interface Advert {
   price: number
   /** Where the machine stands, in the owner's own word such as `eu`. */
   region?: string
+  /** Round trips in milliseconds, as it measured them, to servers that begin where it ends. At most 16. */
+  nextMs?: Readonly<Record<PeerId, number>>
 }
 
 const version = 1
 const maxBlocks = 10_000
 const maxText = 256
+const maxNext = 16
+/** Milliseconds of a round trip at most. */
+const maxRttMs = 60_000
 
 /** The key under which the adverts of a model are stored. */
 export function advertKey(modelHash: string): string {
@@ -50,12 +55,16 @@ export function advertSubkey(range: { from: number; to: number }): string {
  * @throws A KwaaiError `ERR_SHARD_INVALID_ADVERT` when a value is out of range.
  */
 export function encodeAdvert(advert: Advert): Uint8Array {
-  const { region, ...rest } = check({ ...advert, v: version })
-  const fields = Object.entries({ ...rest, v: version, ...(region === undefined ? {} : { region }) })
-  // All names are ASCII, all values numbers and strings: sorted keys are all that RFC 8785 asks for beyond
-  // what JSON.stringify does.
-  fields.sort(([a], [b]) => (a < b ? -1 : 1))
-  return new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)))
+  const { nextMs, ...rest } = check({ ...advert, v: version })
+  const fields = { ...rest, v: version, ...(nextMs === undefined ? {} : { nextMs: sorted(nextMs) }) }
+  // All values are numbers and well-formed strings: sorted names are all that RFC 8785 asks for beyond what
+  // JSON.stringify does.
+  return new TextEncoder().encode(JSON.stringify(sorted(fields)))
+}
+
+/** The same record with its names in the order of their UTF-16 code units. */
+function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /**
@@ -79,14 +88,7 @@ function check(value: Readonly<Record<string, unknown>>): Advert {
   if (value['v'] !== version) throw invalid('its version is unknown')
   const text = (name: string): string => {
     const field = value[name]
-    if (
-      typeof field !== 'string' ||
-      field.length === 0 ||
-      field.length > maxText ||
-      /\p{Surrogate}/u.test(field)
-    ) {
-      throw invalid(`its ${name} is no text of 1 to ${maxText} characters`)
-    }
+    if (!isText(field)) throw invalid(`its ${name} is no text of 1 to ${maxText} characters`)
     return field
   }
   const number = (name: string, max: number): number => {
@@ -115,8 +117,30 @@ function check(value: Readonly<Record<string, unknown>>): Advert {
     tokensPerSecond: number('tokensPerSecond', 1e9),
     queuedSteps: integer('queuedSteps', 1e6),
     price: number('price', 1e9),
-    ...(value['region'] === undefined ? {} : { region: text('region') })
+    ...(value['region'] === undefined ? {} : { region: text('region') }),
+    ...(value['nextMs'] === undefined ? {} : { nextMs: roundTrips(value['nextMs']) })
   }
+}
+
+function isText(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.length <= maxText &&
+    // Half a surrogate pair has no bytes.
+    !/\p{Surrogate}/u.test(value)
+  )
+}
+
+function roundTrips(value: unknown): Record<string, number> {
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : []
+  const fits = ([peer, ms]: [string, unknown]): boolean =>
+    isText(peer) && typeof ms === 'number' && ms >= 0 && ms <= maxRttMs
+  const record = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!record || entries.length > maxNext || !entries.every(fits)) {
+    throw invalid(`its nextMs is no record of at most ${maxNext} round trips`)
+  }
+  return Object.fromEntries(entries)
 }
 
 function invalid(why: string, cause?: unknown): Error {

@@ -26,17 +26,18 @@ const tiers: readonly TrustTier[] = ['unknown', 'known', 'verified', 'trusted']
 /** Peers or regions a list may name. */
 const maxListed = 1_024
 
-const names: ReadonlySet<string> = new Set<RouteConstraintName>([
-  'minTier',
-  'minScore',
-  'maxLatencyMs',
-  'maxRttMs',
+/** All constraints, in the order in which their failures are told. */
+const names: readonly RouteConstraintName[] = [
+  'denyPeers',
+  'allowPeers',
+  'numericsClass',
   'region',
   'maxPrice',
-  'numericsClass',
-  'allowPeers',
-  'denyPeers'
-])
+  'minTier',
+  'minScore',
+  'maxRttMs',
+  'maxLatencyMs'
+]
 
 /**
  * The constraints of a request over those of its source: what the request names takes the place of the
@@ -62,9 +63,7 @@ export function withoutConstraints(
 
 /** The constraints that are set. */
 export function constraintsSet(constraints: RouteConstraints): RouteConstraintName[] {
-  return Object.entries(constraints)
-    .filter(([name, wanted]) => wanted !== undefined && isName(name))
-    .map(([name]) => name as RouteConstraintName)
+  return names.filter((name) => constraints[name] !== undefined)
 }
 
 /**
@@ -95,7 +94,7 @@ export function checkConstraints(constraints: RouteConstraints): void {
     // Callers without types may name anything.
     const named: string = String(name)
     if (named === 'denyPeers') wrong('denied peers are never let in: denyPeers cannot be given up')
-    if (!isName(named)) wrong(`there is no constraint ${plain(named)} to give up`)
+    if (!names.some((name) => name === named)) wrong(`there is no constraint ${plain(named)} to give up`)
   }
 }
 
@@ -169,8 +168,4 @@ export function passesAlone(advert: Advert, constraints: RouteConstraints): bool
 
 function listOf(value: string | readonly string[]): readonly string[] {
   return typeof value === 'string' ? [value] : value
-}
-
-function isName(name: string): name is RouteConstraintName {
-  return names.has(name)
 }

@@ -43,7 +43,7 @@ export function entriesOf(adverts: readonly Advert[], init: SpanInit): Entry[] {
     } else if (advert.from < from || advert.to > to) {
       entry.unfit = `Its blocks are not among those that are looked for, ${blocksOf(from, to)}`
     } else if (!whole && candidate.rttMs > maxSplitRttMs) {
-      entry.unfit = `Its round trip is ${figure(candidate.rttMs)} ms, and above ${figure(maxSplitRttMs)} no server gets a part of a model`
+      entry.unfit = `Its round trip is ${figure(candidate.rttMs)} ms, and above ${figure(maxSplitRttMs)} ms no server gets a part of a model`
     }
     seen.add(place)
     const busy = busyWith(advert, kept.has(place), init)

@@ -1,6 +1,6 @@
-import type { RouteConstraintName, RouteConstraints } from '@kwaai/interface'
+import type { RouteConstraints } from '@kwaai/interface'
 import type { Advert } from './advert.ts'
-import type { ConstraintFailure } from './constraints.ts'
+import { constraintsSet, type ConstraintFailure } from './constraints.ts'
 import type { Candidate } from './cost.ts'
 import { whyOut, wholeOf, type Entry } from './entries.ts'
 import type { PlanVerdict, SpanInit, SpanPlanning } from './plan.ts'
@@ -38,9 +38,8 @@ export function failing(
   entries: readonly Entry[],
   candidates: readonly Candidate[],
   active: RouteConstraints,
-  init: SpanInit & { unmet: readonly RouteConstraintName[] }
+  init: SpanInit & { hopeless: boolean }
 ): SpanPlanning {
-  const { unmet } = init
   const reach = reachOf(
     candidates.map(({ advert }) => advert),
     init
@@ -52,7 +51,12 @@ export function failing(
     if (out !== undefined || beyond === undefined) return { advert, chosen: false, reason: out ?? '', failed }
     return { advert, chosen: false, reason: beyond.reason, failed: [...failed, beyond] }
   })
-  const what = unmet.length === 0 ? '' : 'no chain meets the constraints: '
+  const unmet = init.hopeless
+    ? constraintsSet(active).filter((name) =>
+        explain.some(({ failed }) => failed.some(({ constraint }) => constraint === name))
+      )
+    : []
+  const what = init.hopeless ? 'no chain meets the constraints: ' : ''
   if (beyond !== undefined) {
     const said = beyond.reason.charAt(0).toLowerCase() + beyond.reason.slice(1)
     return { relaxed: [], unmet, problem: what + said, explain }

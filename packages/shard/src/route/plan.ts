@@ -74,7 +74,7 @@ export interface SpanPlanning {
   costMs?: number
   /** Constraints that were given up, as their order allows. */
   relaxed: readonly RouteConstraintName[]
-  /** Constraints that leave no servers, though without any there would be some; waiting does not help. */
+  /** The constraints that leave no servers where there are some without them: to wait does not help. */
   unmet: readonly RouteConstraintName[]
   /** Why there are none: "the chain has no server for blocks 12 to 17". */
   problem?: string
@@ -139,9 +139,8 @@ export function planSpan(adverts: readonly Advert[], init: SpanInit): SpanPlanni
   }
   if (path === undefined) {
     const set = constraintsSet(active)
-    const unmet =
-      set.length > 0 && find(active, true) === undefined && find({}, true) !== undefined ? set : []
-    return failing(entries, fit(active), active, { ...init, unmet })
+    const hopeless = set.length > 0 && find(active, true) === undefined && find({}, true) !== undefined
+    return failing(entries, fit(active), active, { ...init, hopeless })
   }
 
   const within = path.hops
