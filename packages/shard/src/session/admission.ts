@@ -51,7 +51,7 @@ export function createAdmission(
   const { clock, random } = components
   const leases = new Set<Lease>()
   /** Sessions that have to go and have not gone. */
-  const leaving = new Map<Lease, PromiseWithResolvers<void>>()
+  const leaving = new Map<Lease, { gone: Promise<void>; go: () => void }>()
   /** How long sessions usually live, in milliseconds; 0 while none has ended. */
   let usualMs = 0
 
@@ -113,7 +113,9 @@ export function createAdmission(
 
   const evict = (lease: Lease): void => {
     leases.delete(lease)
-    leaving.set(lease, Promise.withResolvers<void>())
+    let go = (): void => undefined
+    const gone = new Promise<void>((resolve) => (go = resolve))
+    leaving.set(lease, { gone, go })
     const idleMs = Math.round(clock.monotonic() - lease.tenant.heardAt)
     lease.tenant.ended.abort(
       shardError(
@@ -160,11 +162,11 @@ export function createAdmission(
       leases.add(lease)
       for (const victim of decision.victims) evict(victim)
       // Whoever leaves now: this session's memory may be another's that is not free yet.
-      const gone = [...leaving.values()].map(({ promise }) => promise)
+      const gone = [...leaving.values()].map((one) => one.gone)
       return {
         ready: ({ signal } = {}) => settled(gone, signal),
         release() {
-          leaving.get(lease)?.resolve()
+          leaving.get(lease)?.go()
           leaving.delete(lease)
           if (!leases.delete(lease)) return
           const lived = clock.monotonic() - lease.since
@@ -177,13 +179,13 @@ export function createAdmission(
 
 /** @throws the signal's reason when it aborts first. */
 async function settled(promises: readonly Promise<void>[], signal?: AbortSignal): Promise<void> {
-  if (promises.length === 0) return signal?.throwIfAborted()
   signal?.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal?.reason)
+  if (promises.length === 0) return
+  let abort = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => (abort = () => reject(signal?.reason)))
   signal?.addEventListener('abort', abort, { once: true })
   try {
-    await Promise.race([Promise.all(promises), aborted.promise])
+    await Promise.race([Promise.all(promises), aborted])
   } finally {
     signal?.removeEventListener('abort', abort)
   }

@@ -54,6 +54,7 @@ export async function serveChannel(served: ServedChannel, state: ServerState): P
     ended.signal
   )
   let key: Uint8Array = new Uint8Array(0)
+  let parting: Promise<void> | undefined
   try {
     const bytes = await channel.receive({ signal: timer.signal })
     const first = bytes === undefined ? undefined : decodeFrame(bytes, state.settings).body
@@ -78,12 +79,14 @@ export async function serveChannel(served: ServedChannel, state: ServerState): P
     else {
       logger?.log('warn', 'shard.session.ended', { peer: channel.peer, error: codeOf(error) })
       reportViolation(channel.peer, error, evidence)
-      await farewell(channel, failureFrame(key, 0, error), state)
+      // Not waited for yet: the session's memory may be another one's already.
+      parting = farewell(channel, failureFrame(key, 0, error), state)
     }
   } finally {
     timer.clear()
     ended.abort(shardError('ERR_SHARD_STOPPED', 'The session is closed'))
     for (const task of endTasks) await task()
+    await parting
   }
 }
 

@@ -21,7 +21,7 @@ export interface BlockServerInit {
   maxKvBytesPerPeer?: number
   /** Milliseconds without a frame after which a session is forgotten. Default 120,000. */
   idleTimeoutMs?: number
-  /** Milliseconds without a frame after which a session may have to make room for another. Default 5,000. */
+  /** Milliseconds without a frame after which a session may have to make room for another. Default 2,000. */
   minIdleMs?: number
   /** Milliseconds a caller has between its channel and its first frame. Default 10,000. */
   openTimeoutMs?: number
@@ -84,7 +84,7 @@ export function resolveSettings(init: BlockServerInit, runner: BlockRunner): Blo
     maxKvBytes,
     maxKvBytesPerPeer,
     idleTimeoutMs: init.idleTimeoutMs ?? defaultIdleTimeoutMs,
-    minIdleMs: init.minIdleMs ?? 5_000,
+    minIdleMs: init.minIdleMs ?? 2_000,
     openTimeoutMs: init.openTimeoutMs ?? defaultOpenTimeoutMs,
     maxPendingSteps: init.maxPendingSteps ?? 16,
     maxPendingBytes: init.maxPendingBytes ?? 268_435_456,
