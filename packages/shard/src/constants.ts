@@ -60,3 +60,12 @@ export const defaultDrainMs: number = 20_000
 
 /** Milliseconds without a step after which a server that is going away closes a session. */
 export const drainIdleMs: number = 1_000
+
+/** Milliseconds without a result after which a client asks what became of it; longer where steps take longer. */
+export const defaultHedgeMs: number = 250
+
+/** Milliseconds a server has to tell what became of a session. */
+export const defaultProbeTimeoutMs: number = 1_000
+
+/** Attempts to replace servers before the next step has to be answered. */
+export const defaultMaxRecoveries: number = 8

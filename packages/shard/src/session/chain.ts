@@ -1,29 +1,36 @@
 import {
   deadlineSignal,
+  KwaaiError,
   type CallOptions,
-  type ChainHop,
   type Clock,
   type Logger,
   type Network,
   type Random
 } from '@kwaai/interface'
-import {
-  defaultMaxFrameBytes,
-  defaultOpenTimeoutMs,
-  defaultRowTimeoutMs,
-  defaultStepTimeoutMs,
-  sessionKeyBytes
-} from '../constants.ts'
 import { shardError } from '../errors.ts'
 import type { BlockPipeline, PipelineStep } from '../generate/pipeline.ts'
 import { checkPlan, checkStep } from './chain-checks.ts'
-import { hopError, openHop, type HopLink, type HopStats, type PlannedHop } from './hop.ts'
+import { chainSettings } from './chain-settings.ts'
+import type { ChainCore, Flight, RecoveryEvent } from './core.ts'
+import { createFlow, createRun } from './flow.ts'
+import { hopError, type HopLink, type HopStats, type PlannedHop } from './hop.ts'
+import { openLinks } from './opening.ts'
+import { createRecovery } from './recovery.ts'
+import { createRefusals } from './refusals.ts'
+import type { SpanPlanner } from './replacement.ts'
+import { rowsToBytes } from './rows.ts'
+import { createStepLog } from './step-log.ts'
+import { createWatch } from './watch.ts'
+import { carry, wire } from './wiring.ts'
 
 /** Forward calls that may wait for their turn. */
 const maxWaiting = 4_096
 
 /** Milliseconds a polite end may take before the channels are cut. */
 const closeTimeoutMs = 2_000
+
+/** Servers that were replaced, of which a chain still tells what they did. */
+const maxFormer = 64
 
 /** Which servers run which blocks of which model. */
 export interface ChainPlan {
@@ -40,6 +47,8 @@ export interface ChainComponents {
   clock: Clock
   random: Random
   logger?: Logger
+  /** Finds servers that take over. Default: the chain ends with the first server that fails. */
+  planner?: SpanPlanner
 }
 
 /** How a chain is opened. */
@@ -48,12 +57,31 @@ export interface ChainOptions extends CallOptions {
   maxTokens: number
   /** Width of the residual, as the client's own copy of the model's ends has it. */
   hiddenSize: number
+  /**
+   * `push`: servers hand rows to each other, and the client carries them only where two servers cannot;
+   * `star`: the client carries all rows. Default `push`.
+   */
+  topology?: 'push' | 'star'
+  /**
+   * `exact`: whoever takes over computes in the same numerics class, so the bits are those of an undisturbed
+   * run; `approximate`: a server of another class may take over, and the text may be another one. Default `exact`.
+   */
+  replay?: 'exact' | 'approximate'
   /** Milliseconds to open the session at all hops. Default 10,000. */
   openTimeoutMs?: number
-  /** Milliseconds a step may take through all hops, before what rows add. Default 30,000. */
+  /** Milliseconds a step may take through all hops, recovery included, before what rows add. Default 30,000. */
   stepTimeoutMs?: number
   /** Milliseconds that each row under way adds to a step's deadline. Default 100. */
   rowTimeoutMs?: number
+  /**
+   * Milliseconds without a result after which the client asks what became of it, at least six times what a step
+   * usually takes; doubled while nothing moves. Default 250.
+   */
+  hedgeMs?: number
+  /** Milliseconds a server has to tell what became of a session before another one is looked for. Default 1,000. */
+  probeTimeoutMs?: number
+  /** Attempts to replace servers before the next step has to be answered. Default 8. */
+  maxRecoveries?: number
   /** Steps under way at once. Default 8, at most what the servers take. */
   maxPendingSteps?: number
   /** Shown to the servers' authorizers. */
@@ -64,26 +92,19 @@ export interface ChainOptions extends CallOptions {
   maxFrameBytes?: number
   /** Told once when the open chain fails, before the calls under way do. */
   onFailure?: (error: unknown) => void
+  /** Told of servers that took the place of others, once the first result since then is there. */
+  onRecovery?: (event: RecoveryEvent) => void
 }
 
 /** A chain of servers as a pipeline. */
 export interface ShardChain extends BlockPipeline {
   /** True when not all servers compute in one numerics class: the text may then depend on who computed. */
   readonly mixed: boolean
-  /** What each hop did so far. */
+  /** What each hop did so far: those of now, in order, then those that were replaced. */
   stats(): HopStats[]
 }
 
-interface Flight {
-  step: number
-  rows: number
-  deadlineAt: number
-  /** The hop it is at. */
-  link: HopLink
-}
-
 interface Task {
-  number: number
   step: PipelineStep
   rows: number
   resolve: (rows: Float32Array) => void
@@ -91,10 +112,10 @@ interface Task {
 }
 
 /**
- * Opens a session at every server of a plan and carries rows from one to the next. Steps keep their order at
- * every hop, and a later step is at an earlier hop while the one before is still on its way. When anything
- * goes wrong (a hop, a deadline, an abort) the whole chain ends, all calls under way reject, and the servers
- * drop what waits.
+ * Opens a session at every server of a plan. Steps keep their order at every hop, and a later step is at an
+ * earlier hop while the one before is still on its way. A server that fails is replaced, and the one that takes
+ * over runs the rows again that went through before; callers notice a pause. When that fails, a deadline passes
+ * or a call is aborted, the whole chain ends, all calls under way reject, and the servers drop what waits.
  *
  * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for a plan that is no exact cover, `ERR_SHARD_HOP_FAILED` when
  * a server is not reached in time (`details`: `peer`, `from`, `to`, `step`), or the code with which one refuses.
@@ -105,167 +126,177 @@ export async function openChain(
   options: ChainOptions
 ): Promise<ShardChain> {
   checkPlan(plan, options)
-  const { clock, random } = components
-  const openTimeoutMs = options.openTimeoutMs ?? defaultOpenTimeoutMs
-  let failure: { error: unknown } | undefined
-  let onLost = (error: unknown): void => void (failure ??= { error })
-
-  const waited = new Set(plan.hops)
-  const timer = deadlineSignal(
-    clock,
-    openTimeoutMs,
-    () => {
-      const [hop] = waited
-      return hopError(
-        'ERR_SHARD_HOP_FAILED',
-        hop as PlannedHop,
-        0,
-        `did not answer within ${openTimeoutMs} ms`
-      )
-    },
-    options.signal
-  )
-  // One that fails ends the wait for the others.
-  const first = new AbortController()
-  const signal = AbortSignal.any([timer.signal, first.signal])
-  const opening = plan.hops.map(async (hop) => {
-    try {
-      const link = await openHop(
-        {
-          hop,
-          modelHash: plan.modelHash,
-          session: random.bytes(sessionKeyBytes),
-          hiddenSize: options.hiddenSize,
-          maxTokens: options.maxTokens,
-          maxFrameBytes: options.maxFrameBytes ?? defaultMaxFrameBytes,
-          openTimeoutMs,
-          authorization: options.authorization ?? new Uint8Array(0),
-          traceparent: options.traceparent ?? ''
-        },
-        components,
-        signal,
-        (error) => onLost(error)
-      )
-      waited.delete(hop)
-      return link
-    } catch (error) {
-      first.abort(error)
-      throw error
-    }
-  })
-  const settled = await Promise.allSettled(opening)
-  timer.clear()
-  const links = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-  if (signal.aborted || failure !== undefined) {
-    const reason: unknown = signal.aborted ? signal.reason : failure?.error
-    for (const link of links) link.abort(reason)
-    throw reason
+  const chain = createChain(plan, components, options)
+  try {
+    await chain.open(plan.hops, options.signal)
+  } catch (error) {
+    chain.end(error)
+    throw error
   }
-  const chain = createChain(links, components, options)
-  onLost = chain.fail
   return chain.pipeline
 }
 
 function createChain(
-  links: readonly HopLink[],
+  plan: ChainPlan,
   components: ChainComponents,
   options: ChainOptions
-): { pipeline: ShardChain; fail: (error: unknown) => void } {
-  const { clock, logger } = components
-  const stepTimeoutMs = options.stepTimeoutMs ?? defaultStepTimeoutMs
-  const rowTimeoutMs = options.rowTimeoutMs ?? defaultRowTimeoutMs
-  const window = Math.min(options.maxPendingSteps ?? 8, ...links.map((link) => link.opened.maxPendingSteps))
-  const maxStepRows = Math.min(...links.map((link) => link.opened.maxStepRows))
-  const chain: ChainHop[] = links.map(({ hop }) => ({ ...hop }))
-  const mixed = new Set(chain.map((hop) => hop.numericsClass)).size > 1
-  if (mixed) logger?.log('warn', 'shard.chain.mixed', { classes: chain.map((hop) => hop.numericsClass) })
-
+): {
+  open(hops: readonly PlannedHop[], signal: AbortSignal | undefined): Promise<void>
+  end(error: unknown): void
+  pipeline: ShardChain
+} {
+  const { clock, logger, planner } = components
+  const settings = chainSettings(plan, options)
   const lifetime = new AbortController()
-  const flights = new Set<Flight>()
+  const flights = new Map<number, Flight>()
   const waiting: Task[] = []
+  const former: HopStats[] = []
+  let untold: RecoveryEvent[] = []
   let ended: { error: unknown } | undefined
   let last = 0
   let length = 0
-  let watching = false
+  let finishedAt = 0
+  let window = settings.maxPendingSteps
+  let maxStepRows = 0
 
   const end = (error: unknown): void => {
     ended = { error }
     lifetime.abort(error)
-    for (const link of links) link.abort(error)
+    for (const link of core.links()) link.abort(error)
+    for (const flight of flights.values()) flight.reject(error)
     for (const task of waiting.splice(0)) task.reject(error)
+    flights.clear()
   }
   const fail = (error: unknown): void => {
     if (ended !== undefined) return
-    // Before the links: what they tell of their own end is then no news.
     options.onFailure?.(error)
     end(error)
   }
 
-  /** Ends the chain when a step is late. No new deadline is nearer than one whole wait. */
-  const watch = async (): Promise<void> => {
-    if (watching) return
-    watching = true
-    while (flights.size > 0 && !lifetime.signal.aborted) {
-      const now = clock.monotonic()
-      const late = [...flights].reduce((a, b) => (b.deadlineAt < a.deadlineAt ? b : a))
-      if (late.deadlineAt <= now) {
-        fail(hopError('ERR_SHARD_HOP_FAILED', late.link.hop, late.step, 'did not answer before the deadline'))
-      } else {
-        const wait = Math.min(late.deadlineAt - now, stepTimeoutMs)
-        await clock.sleep(wait, { signal: lifetime.signal }).catch(() => undefined)
-      }
+  const flow = createFlow(settings, components, {
+    budgetMs(step) {
+      const flight = flights.get(step) ?? flights.values().next().value
+      return flight === undefined ? settings.stepTimeoutMs : flight.deadlineAt - clock.monotonic()
+    },
+    finished(step, rows) {
+      const flight = flights.get(step)
+      flights.delete(step)
+      flight?.resolve(rows)
+      const before = finishedAt
+      finishedAt = clock.monotonic()
+      if (untold.length > 0) tellAll(finishedAt - Math.max(before, flight?.startedAt ?? before))
+      admit()
+    },
+    fetch(run) {
+      const link = run.links.at(-1)
+      link
+        ?.route(
+          { before: link.before, after: undefined, answered: flow.answered, last: run.done },
+          lifetime.signal
+        )
+        .catch((error: unknown) => link.fail(error))
     }
-    watching = false
-  }
+  })
 
-  /** Carries one step from hop to hop. */
-  const travel = async (task: Task): Promise<void> => {
-    const { number, step, rows } = task
-    const busy = [...flights].reduce((sum, flight) => sum + flight.rows, rows)
-    const deadlineAt = clock.monotonic() + stepTimeoutMs + rowTimeoutMs * busy
-    const flight: Flight = { step: number, rows, deadlineAt, link: links[0] as HopLink }
-    flights.add(flight)
-    void watch()
-    try {
-      let { hidden } = step
-      for (const link of links) {
-        flight.link = link
-        hidden = await link.run({
-          step: number,
-          past: step.past,
-          rows,
-          kernel: step.kernel,
-          wanted: link === links.at(-1) ? step.result : 'all',
-          hidden,
-          budgetMs: deadlineAt - clock.monotonic()
-        })
-      }
-      task.resolve(hidden)
-    } catch (error) {
-      task.reject(error)
-    } finally {
-      flights.delete(flight)
-      pump()
+  const tellAll = (stallMs: number): void => {
+    const events = untold
+    untold = []
+    for (const event of events) {
+      logger?.log('info', 'shard.chain.recovered', { ...event, stallMs })
+      options.onRecovery?.({ ...event, stallMs })
     }
   }
 
-  /** Lets steps in, in the order of their numbers: what runs before the first await of `travel` is the sending. */
-  const pump = (): void => {
-    while (flights.size < window && !lifetime.signal.aborted) {
+  const core: ChainCore = {
+    settings,
+    clock,
+    logger,
+    planner,
+    flow,
+    flights,
+    lifetime: lifetime.signal,
+    get maxStepRows() {
+      return maxStepRows
+    },
+    get window() {
+      return window
+    },
+    links: () => flow.runs.flatMap((run) => run.links),
+    createLog: () => createStepLog({ maxOpenSteps: settings.maxPendingSteps }),
+    openLinks: (requests, signal) =>
+      openLinks(
+        requests,
+        settings,
+        { ...components, events: { ...events, currentStep: flow.stepAt } },
+        signal
+      ),
+    fail,
+    changed(event, old) {
+      for (const { stats } of old) if (stats.steps > 0) former.push(stats)
+      former.splice(0, former.length - maxFormer)
+      untold.push(event)
+      if (flights.size === 0) tellAll(0)
+    }
+  }
+  const recovery = createRecovery(core)
+  const watch = createWatch(core, recovery)
+  const events = {
+    result: flow.take,
+    refused: createRefusals(core, recovery),
+    notice(link: HopLink, { draining }: { draining: boolean }): void {
+      if (!draining) return
+      recovery.doubt(link, hopError('ERR_SHARD_DRAINING', link.hop, flow.stepAt(link), 'is going away'))
+    },
+    lost(link: HopLink, error: unknown): void {
+      if (flow.runOf(link) !== undefined) recovery.lost(link, error)
+    }
+  }
+
+  /** Lets steps in, in the order of their numbers. */
+  const admit = (): void => {
+    while (flights.size < window && ended === undefined) {
       const task = waiting.shift()
       if (task === undefined) return
-      void travel(task)
+      const { step, rows, resolve, reject } = task
+      let busy = rows
+      for (const flight of flights.values()) busy += flight.rows
+      const startedAt = clock.monotonic()
+      const deadlineAt = startedAt + settings.stepTimeoutMs + settings.rowTimeoutMs * busy
+      const number = ++last
+      flights.set(number, { step: number, rows, startedAt, deadlineAt, resolve, reject })
+      const [first] = flow.runs
+      if (first === undefined) return
+      flow.feed(first, {
+        step: number,
+        previous: number - 1,
+        past: step.past,
+        rows,
+        kernel: step.kernel,
+        wanted: step.result,
+        // Kept for as long as the session goes on; the caller's memory is the caller's.
+        data: rowsToBytes(step.hidden).slice()
+      })
+      watch.start()
     }
   }
 
   const pipeline: ShardChain = {
-    chain,
-    mixed,
-    stats: () => links.map((link) => link.stats()),
+    get chain() {
+      return core.links().map(({ hop }) => ({ ...hop }))
+    },
+    get mixed() {
+      return new Set(core.links().map(({ hop }) => hop.numericsClass)).size > 1
+    },
+    ended: lifetime.signal,
+    stats: () => [
+      ...core.links().map((link) => ({ ...link.stats })),
+      ...former.map((stats) => ({ ...stats }))
+    ],
     async forward(step, { signal } = {}) {
       if (ended !== undefined) throw ended.error
       signal?.throwIfAborted()
-      const rows = checkStep(step, { length, maxStepRows, ...options })
+      const { maxTokens, hiddenSize } = settings
+      const rows = checkStep(step, { length, maxStepRows, maxTokens, hiddenSize })
       if (waiting.length >= maxWaiting) {
         throw shardError(
           'ERR_SHARD_OVERLOADED',
@@ -276,10 +307,10 @@ function createChain(
       signal?.addEventListener('abort', abort, { once: true })
       try {
         return await new Promise<Float32Array>((resolve, reject) => {
-          // Numbered as called: the servers refuse any other order.
-          waiting.push({ number: ++last, step, rows, resolve, reject })
+          waiting.push({ step, rows, resolve, reject })
           length = step.past + rows
-          pump()
+          admit()
+          recovery.resume()
         })
       } catch (error) {
         signal?.throwIfAborted()
@@ -293,7 +324,8 @@ function createChain(
       const idle = flights.size === 0 && waiting.length === 0
       ended = { error: closed('it was closed') }
       if (!idle) return end(ended.error)
-      lifetime.abort()
+      lifetime.abort(ended.error)
+      const links = core.links()
       const timer = deadlineSignal(clock, closeTimeoutMs, () => closed('its servers do not read'))
       const cut = (): void => {
         for (const link of links) link.abort(timer.signal.reason)
@@ -303,9 +335,45 @@ function createChain(
       timer.clear()
     }
   }
-  return { pipeline, fail }
+
+  const open = async (hops: readonly PlannedHop[], signal: AbortSignal | undefined): Promise<void> => {
+    const push = settings.topology === 'push'
+    const requests = hops.map((hop, index) => ({
+      hop,
+      before: push ? hops[index - 1] : undefined,
+      forward: push && index < hops.length - 1
+    }))
+    const outer = signal === undefined ? lifetime.signal : AbortSignal.any([signal, lifetime.signal])
+    const links = await core.openLinks(requests, outer)
+    const parts = push ? [links] : links.map((link) => [link])
+    flow.runs.push(...parts.map((part) => createRun({ links: part, log: core.createLog() })))
+    window = Math.min(window, ...links.map((link) => link.opened.maxPendingSteps))
+    maxStepRows = Math.min(...links.map((link) => link.opened.maxStepRows))
+    if (pipeline.mixed) {
+      logger?.log('warn', 'shard.chain.mixed', { classes: links.map(({ hop }) => hop.numericsClass) })
+    }
+    if (!push || links.length < 2) return
+    const timer = deadlineSignal(
+      clock,
+      settings.openTimeoutMs,
+      () =>
+        hopError(
+          'ERR_SHARD_HOP_FAILED',
+          links[0]?.hop as PlannedHop,
+          0,
+          'did not find the next server in time'
+        ),
+      outer
+    )
+    try {
+      await carry(await wire(links, 0, timer.signal), core, timer.signal)
+    } finally {
+      timer.clear()
+    }
+  }
+  return { open, end, pipeline }
 }
 
-function closed(why: string, cause?: unknown): Error {
+function closed(why: string, cause?: unknown): KwaaiError {
   return shardError('ERR_SHARD_CHAIN_CLOSED', `Cannot run the step: the chain is closed, ${why}`, { cause })
 }

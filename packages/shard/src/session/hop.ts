@@ -1,12 +1,12 @@
-import type { Channel, Clock, Network, PeerId, RowKernel } from '@kwaai/interface'
+import type { Channel, Network, PeerId } from '@kwaai/interface'
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { shardProtocol } from '../constants.ts'
-import { findBadRow } from '../bad-row.ts'
 import { shardError, type ShardErrorCode } from '../errors.ts'
-import type { Opened, Result } from '../gen/shard_pb.ts'
+import type { Failure, Notice, Opened, Report, Result } from '../gen/shard_pb.ts'
 import { errorOf } from './failure.ts'
-import { decodeFrame, encodeFrame } from './messages.ts'
-import { bytesToRows, equalBytes, rowsToBytes } from './rows.ts'
+import { decodeFrame, encodeFrame, type FrameBody } from './messages.ts'
+import { equalBytes } from './rows.ts'
+import type { LoggedStep, ResumedStep } from './step-log.ts'
 
 /** One server of a planned chain. */
 export interface PlannedHop {
@@ -32,18 +32,10 @@ export interface HopInit {
   openTimeoutMs: number
   authorization: Uint8Array
   traceparent: string
-}
-
-/** One step at one hop. */
-export interface HopStep {
-  step: number
-  past: number
-  rows: number
-  kernel: RowKernel
-  wanted: 'none' | 'last' | 'all'
-  hidden: Float32Array
-  /** Milliseconds left. */
-  budgetMs: number
+  /** Who hands rows to it. Default: the caller. */
+  before?: PlannedHop
+  /** Its results will go to another server. Default false. */
+  forward?: boolean
 }
 
 /** What a hop did so far. */
@@ -54,32 +46,69 @@ export interface HopStats extends PlannedHop {
   computeMs: number
   /** Milliseconds steps waited at the server, as it says. */
   queueMs: number
-  /** Milliseconds between a step's sending and its result. */
+  /** Milliseconds between a step's sending and its result; servers that push share the time between them. */
   roundTripMs: number
+}
+
+/** Who sends rows to a hop and who gets its results; the caller where it is not set. */
+export interface Neighbours {
+  before: PlannedHop | undefined
+  after: HopLink | undefined
+  /** The highest step whose result the caller has. */
+  answered: number
+  /** Without `after`: the highest step whose rows the caller has; those of all later ones come again, whole. */
+  last?: number
+}
+/** What a link tells its owner. After `lost` it says nothing more. */
+export interface LinkEvents {
+  result(link: HopLink, result: Result, payload: Uint8Array): void
+  /** The server refuses a step, or tells what became of its neighbours (step 0). */
+  refused(link: HopLink, failure: Failure, error: Error): void
+  notice(link: HopLink, notice: Notice): void
+  /** The session cannot go on, whatever the reason. */
+  lost(link: HopLink, error: unknown): void
 }
 
 /** An open session at one server. */
 export interface HopLink {
   readonly hop: Required<PlannedHop>
+  readonly session: Uint8Array
   readonly opened: Opened
-  stats(): HopStats
-  /** Runs a step; steps are answered in the order they are given. */
-  run(step: HopStep): Promise<Float32Array>
+  /** Its results are kept and can be handed to another server. */
+  readonly forward: boolean
+  /** Who hands rows to it, and who gets its results, as it was last told; the caller where it is not set. */
+  readonly before: PlannedHop | undefined
+  readonly after: HopLink | undefined
+  readonly stats: HopStats
+  /** Why it cannot go on, once it cannot. */
+  readonly lost: { error: unknown } | undefined
+  /** Steps sent from here whose answer is still to come. */
+  readonly pending: number
+  /** Sends a step. */
+  send(step: ResumedStep, wanted: LoggedStep['wanted'], budgetMs: number): void
+  /** Counts a step and all before it as answered. */
+  settle(step: number): void
+  /** Waits until fewer than so many steps are without an answer. */
+  room(steps: number, signal: AbortSignal): Promise<void>
+  /** Sets the neighbours. @throws what the server refuses with, or the signal's reason. */
+  route(neighbours: Neighbours, signal: AbortSignal): Promise<void>
+  /** Asks what became of the session. */
+  probe(signal: AbortSignal): Promise<Report>
+  /** Gives the session up: `lost` tells why. */
+  fail(error: unknown): void
   /** Ends the session in good order. */
   close(): Promise<void>
-  /** Ends it at once; the server drops what waits. */
+  /** Ends it at once and in silence; the server drops what waits. */
   abort(error: unknown): void
-}
-
-interface Pending extends Omit<HopStep, 'hidden' | 'budgetMs'> {
-  sentAt: number
-  resolve: (rows: Float32Array) => void
-  reject: (error: unknown) => void
 }
 
 /** "12D3Koo… (blocks 10 to 19)": how errors name a hop. */
 export function nameOf(hop: PlannedHop): string {
   return `${hop.peer} (blocks ${hop.from} to ${hop.to - 1})`
+}
+
+function placeOf({ peer, from, to }: PlannedHop): { peer: string; from: number; to: number } {
+  return { peer, from, to }
 }
 
 /** An error about one hop, with the facts callers branch on. */
@@ -100,22 +129,21 @@ export function hopError(
 /**
  * Opens a session at one server. `signal` bounds the opening.
  *
- * @param onLost - told once when the session cannot go on, whatever the reason.
  * @throws A KwaaiError `ERR_SHARD_HOP_FAILED` when the server cannot be reached or goes away, or the code with
  * which it refuses.
  */
 export async function openHop(
   init: HopInit,
-  components: { network: Network; clock: Clock },
+  components: { network: Network },
   signal: AbortSignal,
-  onLost: (error: unknown) => void
+  events: LinkEvents & { currentStep(link: HopLink): number }
 ): Promise<HopLink> {
   const { hop, maxFrameBytes } = init
   let channel: Channel | undefined
   try {
     channel = await components.network.open(hop.peer, shardProtocol, { signal, maxFrameBytes })
     const opened = await greet(channel, init, signal)
-    return createLink(channel, opened, init, components.clock, onLost)
+    return createLink(channel, opened, init, events)
   } catch (error) {
     channel?.abort()
     signal.throwIfAborted()
@@ -133,7 +161,7 @@ class HopRefusal {
 }
 
 async function greet(channel: Channel, init: HopInit, signal: AbortSignal): Promise<Opened> {
-  const { hop } = init
+  const { hop, before } = init
   await channel.send(
     encodeFrame({
       case: 'open',
@@ -147,7 +175,9 @@ async function greet(channel: Channel, init: HopInit, signal: AbortSignal): Prom
         numericsClass: hop.numericsClass ?? '',
         authorization: init.authorization,
         traceparent: init.traceparent,
-        deadlineMs: init.openTimeoutMs
+        deadlineMs: init.openTimeoutMs,
+        forward: init.forward ?? false,
+        ...(before === undefined ? {} : { before: placeOf(before) })
       }
     }),
     { signal }
@@ -166,53 +196,67 @@ async function greet(channel: Channel, init: HopInit, signal: AbortSignal): Prom
   return body.value
 }
 
+/** Someone who waits for a frame of a number. */
+interface Waiter<T> {
+  resolve(value: T): void
+  reject(error: unknown): void
+}
+
 function createLink(
   channel: Channel,
   opened: Opened,
   init: HopInit,
-  clock: Clock,
-  onLost: (error: unknown) => void
+  events: LinkEvents & { currentStep(link: HopLink): number }
 ): HopLink {
-  const { session, hiddenSize } = init
+  const { session } = init
   const hop: Required<PlannedHop> = { ...init.hop, numericsClass: opened.numericsClass }
-  const pending: Pending[] = []
-  const totals = { steps: 0, rows: 0, computeMs: 0, queueMs: 0, roundTripMs: 0 }
-  let answered = 0
+  const routes = new Map<number, Waiter<void>>()
+  const probes = new Map<number, Waiter<Report>>()
+  const pending: number[] = []
+  const waiting = new Set<() => void>()
+  let { before } = init
+  let after: HopLink | undefined
+  let numbers = 0
+  let silent = false
   let lost: { error: unknown } | undefined
 
-  const lose = (error: unknown): void => {
-    if (lost !== undefined) return
+  const end = (error: unknown): void => {
     lost = { error }
     channel.abort()
-    for (const one of pending.splice(0)) one.reject(error)
-    onLost(error)
+    for (const waiter of [...routes.values(), ...probes.values()]) waiter.reject(error)
+    for (const wake of waiting) wake()
   }
-  const currentStep = (): number => pending[0]?.step ?? answered + 1
+  const fail = (error: unknown): void => {
+    if (lost !== undefined) return
+    end(error)
+    if (!silent) events.lost(link, error)
+  }
+  const wrong = (why: string): void =>
+    fail(hopError('ERR_SHARD_INVALID_RESULT', hop, events.currentStep(link), why))
+  const gone = (error: unknown): void =>
+    fail(hopError('ERR_SHARD_HOP_FAILED', hop, events.currentStep(link), 'is gone', error))
 
-  const take = (result: Result, payload: Uint8Array): void => {
-    // A second answer to the same step says nothing new.
-    if (result.step <= answered) return
-    const [first] = pending
-    const wrong =
-      first === undefined ? 'answers a step nobody sent' : checkResult(result, payload, first, init)
-    if (first === undefined || wrong !== undefined) {
-      return lose(hopError('ERR_SHARD_INVALID_RESULT', hop, currentStep(), wrong ?? ''))
+  const refused = (failure: Failure): void => {
+    const step = failure.step || events.currentStep(link)
+    const error = errorOf(failure, { peer: hop.peer, from: hop.from, to: hop.to, step })
+    const waiter = routes.get(failure.route)
+    if (waiter !== undefined) waiter.reject(error)
+    // A late answer to a route nobody waits for.
+    else if (failure.route === 0) events.refused(link, failure, error)
+  }
+
+  const hear = (body: FrameBody, payload: Uint8Array): void => {
+    const { value } = body
+    // A failure may come from before the server could read a key.
+    if (!equalBytes(value.session, session) && !(body.case === 'failure' && value.session.length === 0)) {
+      return wrong('answers for another session')
     }
-    const rows = bytesToRows(payload)
-    const bad = findBadRow(rows, hiddenSize)
-    if (bad !== undefined) {
-      return lose(
-        hopError('ERR_SHARD_INVALID_RESULT', hop, first.step, `sent values no model makes in row ${bad.row}`)
-      )
-    }
-    pending.shift()
-    answered = first.step
-    totals.steps++
-    totals.rows += first.rows
-    totals.computeMs += result.computeUs / 1000
-    totals.queueMs += result.queueUs / 1000
-    totals.roundTripMs += clock.monotonic() - first.sentAt
-    first.resolve(rows)
+    if (body.case === 'result') events.result(link, body.value, payload)
+    else if (body.case === 'failure') refused(body.value)
+    else if (body.case === 'routed') routes.get(body.value.route)?.resolve()
+    else if (body.case === 'report') probes.get(body.value.nonce)?.resolve(body.value)
+    else if (body.case === 'notice') events.notice(link, body.value)
+    else wrong(`sent a message "${body.case}"`)
   }
 
   const listen = async (): Promise<void> => {
@@ -222,75 +266,134 @@ function createLink(
         if (lost !== undefined) return
         if (bytes === undefined) throw new Error('The server closed the channel')
         const { body, payload } = decodeFrame(bytes, init)
-        if (body.case === 'result') take(body.value, payload)
-        else if (body.case === 'failure') {
-          const { step } = body.value
-          lose(
-            errorOf(body.value, { peer: hop.peer, from: hop.from, to: hop.to, step: step || currentStep() })
-          )
-        } else lose(hopError('ERR_SHARD_INVALID_RESULT', hop, currentStep(), `sent a message "${body.case}"`))
+        hear(body, payload)
       }
     } catch (error) {
-      lose(hopError('ERR_SHARD_HOP_FAILED', hop, currentStep(), 'is gone', error))
+      gone(error)
     }
   }
-  void listen()
 
-  return {
+  /** Sends a frame and waits for the one that answers its number. */
+  const ask = async <T>(
+    table: Map<number, Waiter<T>>,
+    number: number,
+    parts: Uint8Array[],
+    signal: AbortSignal
+  ): Promise<T> => {
+    signal.throwIfAborted()
+    if (lost !== undefined) throw lost.error
+    let abort = (): void => undefined
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        abort = () => reject(signal.reason)
+        signal.addEventListener('abort', abort, { once: true })
+        table.set(number, { resolve, reject })
+        channel.send(parts).catch(gone)
+      })
+    } finally {
+      signal.removeEventListener('abort', abort)
+      table.delete(number)
+    }
+  }
+
+  const link: HopLink = {
     hop,
+    session,
     opened,
-    stats: () => ({ ...hop, ...totals }),
-    run: (step) =>
-      new Promise((resolve, reject) => {
-        if (lost !== undefined) return reject(lost.error)
-        const { hidden, budgetMs, ...asked } = step
-        pending.push({ ...asked, sentAt: clock.monotonic(), resolve, reject })
-        const body = {
-          case: 'step' as const,
-          value: {
-            session,
-            step: step.step,
-            previous: step.step - 1,
-            from: hop.from,
-            to: hop.to,
-            past: step.past,
-            rows: step.rows,
-            kernel: step.kernel,
-            wanted: step.wanted,
-            residual: 'f32',
-            deadlineMs: Math.max(1, Math.ceil(budgetMs)),
-            traceparent: init.traceparent
-          }
+    forward: init.forward ?? false,
+    get before() {
+      return before
+    },
+    get after() {
+      return after
+    },
+    stats: { ...hop, steps: 0, rows: 0, computeMs: 0, queueMs: 0, roundTripMs: 0 },
+    get lost() {
+      return lost
+    },
+    get pending() {
+      return pending.length
+    },
+    send(step, wanted, budgetMs) {
+      if (lost !== undefined) return
+      if (step.step > (pending.at(-1) ?? 0)) pending.push(step.step)
+      const body = {
+        case: 'step' as const,
+        value: {
+          session,
+          step: step.step,
+          previous: step.previous,
+          from: hop.from,
+          to: hop.to,
+          past: step.past,
+          rows: step.rows,
+          kernel: step.kernel,
+          wanted,
+          residual: 'f32',
+          deadlineMs: Math.max(1, Math.ceil(budgetMs)),
+          traceparent: init.traceparent
         }
-        channel.send(encodeFrame(body, rowsToBytes(hidden))).catch((error: unknown) => {
-          lose(hopError('ERR_SHARD_HOP_FAILED', hop, currentStep(), 'is gone', error))
+      }
+      channel.send(encodeFrame(body, step.data)).catch(gone)
+    },
+    settle(step) {
+      while (pending.length > 0 && (pending[0] as number) <= step) pending.shift()
+      for (const wake of waiting) wake()
+    },
+    async room(steps, signal) {
+      while (pending.length >= steps && lost === undefined && !signal.aborted) {
+        let wake = (): void => undefined
+        const woken = new Promise<void>((resolve) => {
+          wake = resolve
         })
-      }),
+        waiting.add(wake)
+        signal.addEventListener('abort', wake, { once: true })
+        await woken
+        waiting.delete(wake)
+        signal.removeEventListener('abort', wake)
+      }
+      signal.throwIfAborted()
+      if (lost !== undefined) throw lost.error
+    },
+    route(neighbours, signal) {
+      const route = ++numbers
+      before = neighbours.before
+      after = neighbours.after
+      const value = {
+        session,
+        route,
+        answered: neighbours.answered,
+        last: neighbours.last ?? neighbours.answered,
+        ...(before === undefined ? {} : { before: placeOf(before) }),
+        ...(after === undefined ? {} : { after: { ...placeOf(after.hop), session: after.session } })
+      }
+      return ask(routes, route, encodeFrame({ case: 'route', value }), signal)
+    },
+    probe(signal) {
+      const nonce = ++numbers
+      return ask(probes, nonce, encodeFrame({ case: 'probe', value: { session, nonce } }), signal)
+    },
+    fail,
     async close() {
       if (lost !== undefined) return
+      silent = true
       lost = {
-        error: hopError('ERR_SHARD_CHAIN_CLOSED', hop, currentStep(), 'was told that the session is over')
+        error: hopError(
+          'ERR_SHARD_CHAIN_CLOSED',
+          hop,
+          events.currentStep(link),
+          'was told that the session is over'
+        )
       }
       await channel.send(encodeFrame({ case: 'close', value: { session } }))
       await channel.close()
     },
     abort(error) {
-      lose(error)
-      channel.abort()
+      silent = true
+      if (lost === undefined) end(error)
+      else channel.abort()
     }
   }
-}
-
-/** What is wrong with a result, or nothing. */
-function checkResult(result: Result, payload: Uint8Array, asked: Pending, init: HopInit): string | undefined {
-  const rows = asked.wanted === 'all' ? asked.rows : asked.wanted === 'last' ? 1 : 0
-  if (!equalBytes(result.session, init.session)) return 'answers for another session'
-  if (result.step !== asked.step) return `answers step ${result.step}`
-  if (result.residual !== 'f32') return 'answers in another residual format'
-  if (result.past !== asked.past + asked.rows)
-    return `holds ${result.past} rows, not ${asked.past + asked.rows}`
-  if (result.numericsClass !== '') return 'computed in another numerics class'
-  if (result.rows !== rows || payload.length !== rows * init.hiddenSize * 4)
-    return `sent ${result.rows} rows, not ${rows}`
-  return undefined
+  void listen()
+  return link
 }

@@ -20,7 +20,9 @@ export {
   type ChainPlan,
   type ShardChain
 } from './chain.ts'
+export type { RecoveryEvent } from './core.ts'
 export type { HopStats, PlannedHop } from './hop.ts'
+export type { Replacement, ReplacementRequest, SpanPlanner } from './replacement.ts'
 export { measureRunner } from './measure.ts'
 export {
   decodeFrame,
