@@ -10,7 +10,7 @@ import {
   type RoutedChain
 } from '../src/route/index.ts'
 import { createRouteStage, type RouteStage, type Served } from './route-kit.ts'
-import { codeOf, modelHash, numericsClass, rowsOf } from './session-kit.ts'
+import { alone, codeOf, modelHash, numericsClass, rowsOf } from './session-kit.ts'
 
 let stage: RouteStage
 beforeEach(async () => {
@@ -148,7 +148,7 @@ describe('a request with constraints', () => {
       await stage.serve(2, 3, 6, { refreshMs: 1e6 })
     ]
     for (const served of [first, second]) await tell(served, { tokensPerSecond: 100 })
-    const source = stage.sourceOf()
+    const source = stage.sourceOf({ topology: 'star' })
     const starting = source.start()
     await stage.clock.advance(1000)
     await starting
@@ -311,6 +311,45 @@ describe('what may be given up', () => {
     const chain = await source.open({ maxTokens: 16, constraints: { region: 'us' } })
     expect(chain.relaxed).toEqual([])
     await chain[Symbol.asyncDispose]()
+  })
+})
+
+describe('a session that loses a server', () => {
+  test('goes on, with the bits of an undisturbed run, at a server that meets its constraints', async () => {
+    const servers = [
+      await stage.serve(1, 0, 3, { region: 'eu', refreshMs: 1e6 }),
+      await stage.serve(2, 3, 6, { region: 'eu', refreshMs: 1e6 }),
+      await stage.serve(3, 3, 6, { region: 'eu', refreshMs: 1e6 }),
+      await stage.serve(4, 3, 6, { region: 'us', refreshMs: 1e6 })
+    ]
+    await tell(servers[3] as Served, { tokensPerSecond: 900 })
+    const source = stage.sourceOf()
+    await source.start()
+    await macrotask()
+    const chain = await source.open({ maxTokens: 16, constraints: { region: 'eu' } })
+    const steps = [3, 1, 1].map((rows, index) => ({
+      past: index === 0 ? 0 : 2 + index,
+      hidden: rowsOf(rows, index),
+      kernel: 'vec' as const
+    }))
+    const expected = await alone(6, steps)
+    const [first, ...others] = steps
+    expect(await chain.forward({ ...first!, result: 'all' })).toEqual(expected[0])
+    const lost = servers.find(({ peer }) => peer === chain.chain[1]?.peer)
+    const twin = servers.slice(1, 3).find((served) => served !== lost)
+    stage.hub.kill(lost?.peer as string)
+    for (const [index, step] of others.entries()) {
+      expect(await chain.forward({ ...step, result: 'all' })).toEqual(expected[index + 1])
+    }
+    expect(chain.chain.map(({ peer }) => peer)).toEqual([servers[0]?.peer, twin?.peer])
+    expect(twin?.runner.rows).toBe(5)
+    expect(servers[3]?.runner.rows).toBe(0)
+    await chain[Symbol.asyncDispose]()
+    expect(stage.outcomes.map(({ subject, kind }) => [subject, kind])).toEqual([
+      [lost?.did, 'failure'],
+      [servers[0]?.did, 'success'],
+      [twin?.did, 'success']
+    ])
   })
 })
 

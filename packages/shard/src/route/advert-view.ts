@@ -23,6 +23,8 @@ export interface AdvertView {
   adverts(): readonly Advert[]
   /** Who signed the adverts of a peer. */
   signer(peer: string): Did | undefined
+  /** The round trip between two servers in milliseconds, as the first of them tells it. */
+  nextMs(from: string, to: string): number | undefined
   /** Follows the record store until the signal aborts. */
   follow(signal: AbortSignal): Promise<void>
   /**
@@ -42,6 +44,7 @@ export function createAdvertView(
   const key = advertKey(init.modelHash)
   let adverts: readonly Advert[] = []
   let signers: ReadonlyMap<string, Did> = new Map()
+  let trips: ReadonlyMap<string, number> = new Map()
   let lookedAt = -Infinity
   let looking: Promise<boolean> | undefined
 
@@ -61,6 +64,11 @@ export function createAdvertView(
     }
     adverts = next
     signers = names
+    trips = new Map(
+      next.flatMap(({ peer, nextMs = {} }) =>
+        Object.entries(nextMs).map(([to, ms]): [string, number] => [pairOf(peer, to), ms])
+      )
+    )
     init.onChange?.()
   }
   const failed = (error: unknown): void =>
@@ -85,6 +93,7 @@ export function createAdvertView(
   return {
     adverts: () => adverts,
     signer: (peer) => signers.get(peer),
+    nextMs: (from, to) => trips.get(pairOf(from, to)),
     async follow(signal) {
       for (let failures = 0; !signal.aborted; failures++) {
         try {
@@ -107,6 +116,10 @@ export function createAdvertView(
       return until(looking, signal)
     }
   }
+}
+
+function pairOf(from: string, to: string): string {
+  return JSON.stringify([from, to])
 }
 
 /** The same promise, for as long as the signal lets it. */

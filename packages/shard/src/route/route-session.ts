@@ -167,7 +167,16 @@ export function createRouteSession(init: RouteSessionInit, components: RouteSess
     release() {
       for (const permit of permits.values()) permit.release()
     },
-    watch: (chain, relaxed) => ({
+    watch: (chain, relaxed) => {
+      chain.ended?.addEventListener('abort', session.release, { once: true })
+      return watched(chain, relaxed)
+    }
+  }
+  return session
+
+  function watched(chain: ShardChain, relaxed: readonly RouteConstraintName[]): RoutedChain {
+    return {
+      ...(chain.ended === undefined ? {} : { ended: chain.ended }),
       get chain() {
         return chain.chain
       },
@@ -197,9 +206,8 @@ export function createRouteSession(init: RouteSessionInit, components: RouteSess
         }
         session.release()
       }
-    })
+    }
   }
-  return session
 }
 
 function outside(adverts: readonly Advert[], span: { from: number; to: number }): Advert[] {

@@ -16,6 +16,7 @@ import type { Advert } from './advert.ts'
 import { createAdvertView } from './advert-view.ts'
 import { createBreaker } from './breaker.ts'
 import { checkConstraints, mergeConstraints } from './constraints.ts'
+import type { LinkMs } from './cost.ts'
 import { createPeerFacts } from './peer-facts.ts'
 import { planChain, type PlanInit, type Planning, type SpanPlanning } from './plan.ts'
 import { createRouteSession, type RoutedChain } from './route-session.ts'
@@ -42,7 +43,7 @@ export interface ChainSourceInit extends Omit<
 }
 
 /** What a source needs. */
-export interface ChainSourceComponents extends ChainComponents {
+export interface ChainSourceComponents extends Omit<ChainComponents, 'planner'> {
   records: RecordStore
   /** Judges servers, context `shard/forward`; without it constraints of tier and score are met by nobody. */
   trust?: TrustView
@@ -102,12 +103,18 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
   const facts = createPeerFacts({ network, clock, random, didOf: view.signer, ...(trust && { trust }) })
   const breaker = createBreaker(clock, random)
 
+  const linkMs: LinkMs = (from, to) => {
+    const roundTripMs = view.nextMs(from, to)
+    return roundTripMs === undefined ? undefined : roundTripMs / 2
+  }
   const planInit = (): PlanInit => ({
     modelHash,
     blockCount,
     rttMs: facts.rttMs,
     trust: facts.trust,
     excluded: breaker.reason,
+    // Where the client carries all rows, the way between two servers is no way of theirs.
+    ...(chainOptions.topology === 'star' ? {} : { linkMs }),
     ...(numericsClass === undefined ? {} : { numericsClass }),
     ...(split === undefined ? {} : { split }),
     ...(maxSplitRttMs === undefined ? {} : { maxSplitRttMs })
@@ -179,12 +186,11 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
             logger?.log('info', 'shard.route.relaxed', { relaxed: planning.relaxed })
           }
           try {
-            const chain = await openChain({ modelHash, blockCount, hops: planning.hops }, components, {
-              ...chainOptions,
-              ...options,
-              maxTokens,
-              onFailure: session.blame
-            })
+            const chain = await openChain(
+              { modelHash, blockCount, hops: planning.hops },
+              { ...components, planner: session.planner },
+              { ...chainOptions, ...options, maxTokens, onFailure: session.blame }
+            )
             return session.watch(chain, planning.relaxed)
           } catch (error) {
             options.signal?.throwIfAborted()
