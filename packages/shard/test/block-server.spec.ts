@@ -285,6 +285,24 @@ describe('a step', () => {
     expect(answerOf(await caller.step({ step: 1, past: 0, hidden: rowsOf(1, 1) }))).toEqual(expected)
   })
 
+  test('may stand for several old ones: its number is the last of theirs', async () => {
+    stage = await createStage([0, 6])
+    const caller = await open()
+    const rows = rowsOf(6, 1)
+    const expected = await alone(6, [
+      { past: 0, hidden: rows, kernel: 'vec' },
+      { past: 6, hidden: rowsOf(1, 2), kernel: 'vec' }
+    ])
+    const merged = { step: 5, previous: 0, past: 0, hidden: rows }
+    expect(answerOf(await caller.step({ ...merged, previous: 1 }))).toBe('ERR_SHARD_STEP_GAP')
+    expect(answerOf(await caller.step(merged))).toEqual(expected[0])
+    expect(answerOf(await caller.step(merged))).toEqual(expected[0])
+    const next = { step: 9, previous: 5, past: 6, hidden: rowsOf(1, 2) }
+    expect(answerOf(await caller.step({ ...next, previous: 8 }))).toBe('ERR_SHARD_STEP_GAP')
+    expect(answerOf(await caller.step({ ...next, step: 4, previous: 3 }))).toBe('ERR_SHARD_STEP_STALE')
+    expect(answerOf(await caller.step(next))).toEqual(expected[1])
+  })
+
   test('too many at once are refused, not kept', async () => {
     stage = await createStage([0, 6], { maxPendingSteps: 3 })
     const caller = await open()
@@ -476,6 +494,71 @@ describe('the server', () => {
     expect(await openCode({ session: keyOf(3) })).toBe('opened')
     await server!.stop()
     expect(stage.clock.sleeping).toBeLessThanOrEqual(1)
+  })
+
+  test('that drains takes no new sessions, tells the open ones, and ends those that are idle', async () => {
+    stage = await createStage([0, 6])
+    const [server] = stage.servers
+    const idle = await open({ session: keyOf(1) })
+    const busy = await open({ session: keyOf(2) })
+    let free = (): void => undefined
+    stage.runners[0]!.before = () => new Promise<void>((resolve) => (free = resolve))
+    await busy.send(stepBody(keyOf(2), { ...blocks, step: 1, past: 0, hidden: rowsOf(1, 1) }), rowsOf(1, 1))
+    let drained = false
+    const draining = server!.drain({ deadlineMs: 9_000 }).then(() => (drained = true))
+    for (const caller of [idle, busy]) {
+      expect((await caller.next()).body).toMatchObject({
+        case: 'notice',
+        value: { draining: true, deadlineMs: 9_000 }
+      })
+    }
+    expect(server!.stats().draining).toBe(true)
+    expect(await openCode({ session: keyOf(3) })).toBe('ERR_SHARD_DRAINING')
+    await stage.clock.advance(999)
+    expect(server!.stats().sessions).toBe(2)
+    await stage.clock.advance(1)
+    expect(answerOf(await idle.next())).toBe('ERR_SHARD_DRAINING')
+    await stage.clock.advance(3_000)
+    expect(server!.stats().sessions).toBe(1)
+    // What runs is done, and what comes meanwhile too.
+    free()
+    expect(answerOf(await busy.next())).toBeInstanceOf(Float32Array)
+    stage.runners[0]!.before = () => undefined
+    expect(
+      answerOf(await busy.step({ session: keyOf(2), step: 2, past: 1, hidden: rowsOf(1, 2) }))
+    ).toBeInstanceOf(Float32Array)
+    expect(drained).toBe(false)
+    await busy.send({ case: 'close', value: { session: keyOf(2) } })
+    await draining
+    expect(server!.stats()).toMatchObject({ sessions: 0, draining: true })
+    await server!.stop()
+    await server!.start()
+    expect(server!.stats().draining).toBe(false)
+    expect(await openCode({ session: keyOf(4) })).toBe('opened')
+  })
+
+  test('that drains waits as long as it is told, or until it is told not to', async () => {
+    stage = await createStage([0, 6])
+    const [server] = stage.servers
+    const caller = await open()
+    stage.runners[0]!.before = () => new Promise<void>(() => undefined)
+    await caller.send(stepBody(keyOf(1), { ...blocks, step: 1, past: 0, hidden: rowsOf(1, 1) }), rowsOf(1, 1))
+    const told = new AbortController()
+    const first = codeOf(server!.drain({ signal: told.signal }))
+    let over = false
+    const second = server!.drain({ deadlineMs: 2_500 }).then(() => (over = true))
+    told.abort(new KwaaiError('ERR_TOLD', 'Enough'))
+    expect(await first).toBe('ERR_TOLD')
+    await stage.clock.advance(2_499)
+    expect(over).toBe(false)
+    await stage.clock.advance(1)
+    await second
+    // A session that runs is left to `stop`.
+    expect(server!.stats().sessions).toBe(1)
+    const third = server!.drain()
+    await server!.stop()
+    await third
+    expect(server!.stats().sessions).toBe(0)
   })
 
   test('measures its runner by time alone', async () => {

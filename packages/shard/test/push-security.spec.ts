@@ -200,8 +200,12 @@ describe('a server takes rows', () => {
   test('and is not shut to others by a flood of questions', async () => {
     stage = await createStage(cuts, { maxSessions: 8, maxSessionsPerPeer: 4 })
     const chain = await pushChain(stage)
+    const more = createMemoryNetwork(stage.hub, { peerId: 'more' })
+    await more.start()
     const channels = await Promise.all(
-      Array.from({ length: 100 }, () => stage.other.open(stage.hosts[1]!.peerId, protocol))
+      Array.from({ length: 100 }, (_, index) =>
+        (index < 50 ? stage.other : more).open(stage.hosts[1]!.peerId, protocol)
+      )
     )
     // Silent ones, which would hold their place, and ones that ask for sessions that are not there.
     for (const [index, channel] of channels.entries()) {
