@@ -98,7 +98,7 @@ const constraints: Readonly<Record<RouteConstraintName, (value: unknown) => bool
   minScore: (value) => isAmount(value) && Number(value) <= 1,
   maxLatencyMs: isAmount,
   maxRttMs: isAmount,
-  region: isText,
+  region: (value) => isText(value) || areTexts(value),
   maxPrice: isAmount,
   numericsClass: isText,
   allowPeers: areTexts,
@@ -113,7 +113,7 @@ function checkRoute(route: RouteConstraints): void {
     const known = (key: unknown): boolean => typeof key === 'string' && Object.hasOwn(constraints, key)
     const fits =
       name === 'relax'
-        ? Array.isArray(value) && value.every(known)
+        ? Array.isArray(value) && value.every((key) => known(key) && key !== 'denyPeers')
         : known(name) && constraints[name as RouteConstraintName](value)
     if (!fits) throw invalid('route', `${name.slice(0, 32)} makes no sense`)
   }
