@@ -104,7 +104,6 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: Schedu
     },
     drop(session) {
       for (const job of scheduler.drop(session)) bytes -= job.hidden.byteLength
-      nap?.abort()
     }
   }
 }
