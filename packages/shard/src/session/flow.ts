@@ -135,7 +135,8 @@ export function createFlow(
     run.done = result.step
     const now = clock.monotonic()
     const tookMs = now - Math.max(first.sentAt, run.movedAt)
-    run.usualMs = run.usualMs === 0 ? tookMs : 0.8 * run.usualMs + 0.2 * tookMs
+    // One that was held up says little about the next one.
+    run.usualMs = run.usualMs === 0 ? tookMs : 0.8 * run.usualMs + 0.2 * Math.min(tookMs, 4 * run.usualMs)
     run.movedAt = now
     count(run, first, result, now)
     const next = runs[index + 1]

@@ -130,14 +130,12 @@ export function createRecovery(core: ChainCore): Recovery {
       await guarded(
         [...fresh, ...(left === undefined ? [] : [left]), ...(right === undefined ? [] : [right])],
         async (signal) => {
-          if (right !== undefined && tail.forward) {
-            const { answered: known } = flow
-            await right.route({ before: tail.hop, after: right.after, answered: known }, signal)
-          }
+          if (right !== undefined && tail.forward) await expect(right, tail, signal)
           const refused = single
             ? await wire(right === undefined ? fresh : [...fresh, right], flow.answered, signal)
             : []
           install({ first, last, start, end, left, fresh, cursor, single })
+          if (left !== undefined) cuts.delete(left)
           tell(old, fresh)
           for (const link of old) retire(link)
           if (left !== undefined) refused.unshift(...(await wire([left, head], flow.answered, signal)))
@@ -157,6 +155,18 @@ export function createRecovery(core: ChainCore): Recovery {
       throw error
     } finally {
       for (const run of flow.runs) flow.pump(run)
+    }
+  }
+
+  /** Tells a link who hands rows to it from now on. */
+  const expect = async (link: HopLink, before: HopLink, signal: AbortSignal): Promise<void> => {
+    try {
+      await link.route({ before: before.hop, after: link.after, answered: flow.answered }, signal)
+    } catch {
+      signal.throwIfAborted()
+      if (link.lost !== undefined) throw link.lost.error
+      // It expects them now; it is the next one after it that cannot be reached, and that comes next.
+      cuts.add(link)
     }
   }
 

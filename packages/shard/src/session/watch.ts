@@ -57,13 +57,13 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
         const asked = [...links]
         const reports = await Promise.all(asked.map(report))
         // What has moved meanwhile needs no help; a link that was replaced meanwhile neither.
-        if (lifetime.aborted || run.done !== done) return
+        if (lifetime.aborted || run.done !== done || asked.some((link) => !run.links.includes(link))) return
         const [flight] = flights.values()
         const next = run.expected[0]?.step.step ?? done + 1
         let busy = false
         for (const [index, link] of asked.entries()) {
           const told = reports[index]
-          if (link.lost !== undefined || !run.links.includes(link)) continue
+          if (link.lost !== undefined) continue
           const code = 'ERR_SHARD_HOP_FAILED'
           if (told === undefined) {
             busy = true
@@ -86,7 +86,9 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
     if (run === undefined) return Infinity
     const movedAt = Math.max(run.movedAt, oldest.startedAt)
     if (slow?.run !== run || slow.movedAt !== movedAt) {
-      slow = { run, movedAt, restMs: Math.max(settings.hedgeMs, patience * run.usualMs) }
+      // Whatever is usual: time for several attempts is left.
+      const most = (oldest.deadlineAt - oldest.startedAt) / 8
+      slow = { run, movedAt, restMs: Math.min(most, Math.max(settings.hedgeMs, patience * run.usualMs)) }
     }
     if (now >= movedAt + slow.restMs) {
       slow.restMs *= 2
