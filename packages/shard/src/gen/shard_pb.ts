@@ -7,15 +7,22 @@
 // The header is at most 16,384 bytes. The payload holds residual rows, row by row, little-endian IEEE 754,
 // 4 bytes a value in f32 and 2 in f16; only Step and Result have one.
 //
-// The caller sends Open first and waits for Opened or Failure; then Steps, and at the end Close or the end of
-// its side of the channel. The server answers every Step with one Result or one Failure, in the order of the
-// steps; it may answer a repeated Step that is still being computed once for both.
+// The caller sends Open first and waits for Opened or Failure; then Step, Route and Probe in any order, and at the
+// end Close or the end of its side of the channel. A server that takes rows from the caller and gives its results
+// back answers every Step with one Result or one Failure, in the order of the steps; it may answer a repeated Step
+// that is still being computed once for both. Routed, Report and Notice come between them.
 //
 // Rows may also go from server to server. The caller opens a session at each, names in Open.before who will hand
 // rows to it, and tells each by Route where its own results go. A server opens a channel to that next one and
-// begins it with Join; the next one holds the session and expects that very peer, or it refuses; only after
-// Joined do rows go there. The last server of such a row answers the caller, on the caller's own channel.
-// Steps keep the numbers the caller gave them all along the chain.
+// begins it with Join; the next one holds the session and expects that very peer, or it refuses with Failure; only
+// after Joined do rows go there, as Steps. The other direction of that channel stays silent: the last server of
+// such a row answers the caller, on the caller's own channel, and so does every server where a step fails. Steps
+// keep the numbers the caller gave them all along the chain.
+//
+// A server opened with `forward` keeps its results, so that a next server can be given what it lacks. What it
+// lacks follows from Joined.last and Route.answered: the rows that stand of all later steps, in order. Steps up
+// to `answered` may be put together, contiguous rows of one kernel, under the number of the last of them and with
+// nothing wanted; `previous` is then the step sent before it.
 //
 // Fixed choices are written as words, not as enums: a word that is not known is refused by its name.
 
@@ -532,7 +539,8 @@ export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
   messageDesc(file_shard, 6);
 
 /**
- * The session (step 0) or a step was refused or failed.
+ * The session (step 0) or a step was refused or failed. After one of step 0 the channel ends, but for that of a
+ * route and for ERR_SHARD_NEXT_LOST: the session then lives on.
  *
  * @generated from message kwaai.shard.v1.Failure
  */
@@ -610,7 +618,9 @@ export const CloseSchema: GenMessage<Close> = /*@__PURE__*/
   messageDesc(file_shard, 8);
 
 /**
- * Caller to server: sets the neighbours of the session. A later route takes the place of an earlier one.
+ * Caller to server: sets both neighbours of the session. A later route takes the place of an earlier one, which is
+ * answered with Failure where it was not answered yet. Every route joins anew. The blocks of `before` end where
+ * those of the server begin, those of `after` begin where they end.
  *
  * @generated from message kwaai.shard.v1.Route
  */
@@ -650,7 +660,7 @@ export type Route = Message<"kwaai.shard.v1.Route"> & {
 
   /**
    * Without `after`: the highest step whose rows the caller has. The rows of all later ones that are kept come
-   * first, each step as a Result with all its rows.
+   * first, each step as a Result with all its rows; so do those of steps that were admitted and not done.
    *
    * @generated from field: uint32 last = 6;
    */
