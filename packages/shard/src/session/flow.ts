@@ -162,6 +162,7 @@ export function createFlow(
     if (partial || past > next.log.length || step > run.fetchUntil) return flow.askForAll(run)
     if (rowsOf(link, payload) === undefined) return
     run.done = step
+    while ((run.expected[0]?.step.step ?? Infinity) <= step) run.expected.shift()
     run.movedAt = clock.monotonic()
     const { kernel, wanted } = sent
     flow.feed(next, { step, previous: next.log.last, past, rows, kernel, wanted, data: payload })

@@ -82,6 +82,8 @@ export interface HopLink {
   readonly stats: HopStats
   /** Why it cannot go on, once it cannot. */
   readonly lost: { error: unknown } | undefined
+  /** The last step sent from here, 0 for none. */
+  readonly sent: number
   /** Steps sent from here whose answer is still to come. */
   readonly pending: number
   /** Sends a step. */
@@ -216,6 +218,7 @@ function createLink(
   const waiting = new Set<() => void>()
   let { before } = init
   let after: HopLink | undefined
+  let sent = 0
   let numbers = 0
   let silent = false
   let lost: { error: unknown } | undefined
@@ -311,12 +314,16 @@ function createLink(
     get lost() {
       return lost
     },
+    get sent() {
+      return sent
+    },
     get pending() {
       return pending.length
     },
     send(step, wanted, budgetMs) {
       if (lost !== undefined) return
-      if (step.step > (pending.at(-1) ?? 0)) pending.push(step.step)
+      if (step.step > sent) pending.push(step.step)
+      sent = Math.max(sent, step.step)
       const body = {
         case: 'step' as const,
         value: {

@@ -1,6 +1,7 @@
 import { deadlineSignal, KwaaiError } from '@kwaai/interface'
 import { replayRows } from '../constants.ts'
 import type { ChainCore } from './core.ts'
+import type { Report } from '../gen/shard_pb.ts'
 import { createRun, type Run } from './flow.ts'
 import { hopError, nameOf, type HopLink } from './hop.ts'
 import type { StepLog } from './step-log.ts'
@@ -53,14 +54,20 @@ export function createRecovery(core: ChainCore): Recovery {
   /** Fails links that do not answer while a task waits for them. */
   const guarded = async <T>(
     links: readonly HopLink[],
-    task: (signal: AbortSignal) => Promise<T>
+    task: (signal: AbortSignal) => Promise<T>,
+    onReport?: (link: HopLink, report: Report, sent: number) => void
   ): Promise<T> => {
     const over = new AbortController()
     const signal = AbortSignal.any([lifetime, over.signal])
+    const check = async (link: HopLink): Promise<void> => {
+      const { sent } = link
+      const report = await ask(link, core, signal)
+      if (report !== undefined) onReport?.(link, report, sent)
+    }
     const guard = async (): Promise<void> => {
       for (;;) {
         await clock.sleep(settings.probeTimeoutMs, { signal })
-        await Promise.all(links.map((link) => ask(link, core, signal)))
+        await Promise.all(links.map(check))
       }
     }
     guard().catch(() => undefined)
@@ -72,19 +79,26 @@ export function createRecovery(core: ChainCore): Recovery {
   }
 
   /** Gives a new first link what is answered already, before it takes its place. @returns the last step. */
-  const prefill = async (link: HopLink, log: StepLog, done: number): Promise<number> => {
-    let cursor = 0
-    for (;;) {
-      const request = { last: cursor, answered: flow.answered, maxRows: replayRows, maxSteps: 1 }
-      const [step] = log.resume(request)
-      if (step === undefined || step.step > done) break
-      await link.room(link.opened.maxPendingSteps, lifetime)
-      link.send(step, 'none', settings.stepTimeoutMs)
-      cursor = step.step
-    }
-    await link.room(1, lifetime)
-    return cursor
-  }
+  const prefill = (link: HopLink, log: StepLog, done: number): Promise<number> =>
+    guarded(
+      [link],
+      async () => {
+        for (;;) {
+          const request = { last: link.sent, answered: flow.answered, maxRows: replayRows, maxSteps: 1 }
+          const [step] = log.resume(request)
+          if (step === undefined || step.step > done) break
+          await link.room(link.opened.maxPendingSteps, lifetime)
+          link.send(step, 'none', settings.stepTimeoutMs)
+        }
+        await link.room(1, lifetime)
+        return link.sent
+      },
+      (_, report, sent) => {
+        // Results may be lost on their way; steps must not.
+        if (report.last >= sent) return link.settle(report.done)
+        link.fail(hopError('ERR_SHARD_HOP_FAILED', link.hop, sent, 'did not get all rows'))
+      }
+    )
 
   /** A place in the chain that includes whole runs where it reaches into several: between runs the client has the history. */
   const widened = ({ first, last, hops }: Succession): Succession => {
@@ -282,7 +296,7 @@ export function createRecovery(core: ChainCore): Recovery {
     const { after } = link
     const run = flow.runOf(link)
     if (after === undefined || run === undefined || !run.links.includes(after)) return
-    if (!(await ask(after, core, lifetime)) || !(await ask(link, core, lifetime))) return
+    for (const one of [after, link]) if ((await ask(one, core, lifetime)) === undefined) return
     if (!mayTry()) {
       const why = 'does not take what it is handed'
       return after.fail(hopError('ERR_SHARD_HOP_FAILED', after.hop, flow.stepAt(after), why))
@@ -345,7 +359,11 @@ export function createRecovery(core: ChainCore): Recovery {
 }
 
 /** Whether a link answers; one that does not is given up. */
-async function ask(link: HopLink, { clock, settings }: ChainCore, outer: AbortSignal): Promise<boolean> {
+async function ask(
+  link: HopLink,
+  { clock, settings }: ChainCore,
+  outer: AbortSignal
+): Promise<Report | undefined> {
   const { probeTimeoutMs } = settings
   const timer = deadlineSignal(
     clock,
@@ -354,12 +372,11 @@ async function ask(link: HopLink, { clock, settings }: ChainCore, outer: AbortSi
     outer
   )
   try {
-    await link.probe(timer.signal)
-    return true
+    return await link.probe(timer.signal)
   } catch {
     outer.throwIfAborted()
     link.fail(timer.signal.reason)
-    return false
+    return undefined
   } finally {
     timer.clear()
   }

@@ -24,7 +24,7 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
   let watching = false
   let asking = false
   // The run that is waited for, when it last moved, and how long it may rest.
-  let slow: { run: Run; movedAt: number; restMs: number } | undefined
+  let slow: { run: Run; movedAt: number; askAt: number; restMs: number; mostMs: number } | undefined
 
   /** Where the oldest step is, and what it waits for. */
   const runWith = (step: number): Run | undefined => flow.runs.find((run) => run.done < step)
@@ -87,14 +87,16 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
     const movedAt = Math.max(run.movedAt, oldest.startedAt)
     if (slow?.run !== run || slow.movedAt !== movedAt) {
       // Whatever is usual: time for several attempts is left.
-      const most = (oldest.deadlineAt - oldest.startedAt) / 8
-      slow = { run, movedAt, restMs: Math.min(most, Math.max(settings.hedgeMs, patience * run.usualMs)) }
+      const mostMs = (oldest.deadlineAt - oldest.startedAt) / 8
+      const restMs = Math.min(mostMs, Math.max(settings.hedgeMs, patience * run.usualMs))
+      slow = { run, movedAt, askAt: movedAt + restMs, restMs, mostMs }
     }
-    if (now >= movedAt + slow.restMs) {
-      slow.restMs *= 2
+    if (now >= slow.askAt) {
+      slow.restMs = Math.min(slow.mostMs, 2 * slow.restMs)
+      slow.askAt = now + slow.restMs
       if (!asking) void ask()
     }
-    return movedAt + slow.restMs
+    return slow.askAt
   }
 
   const watch = async (): Promise<void> => {
@@ -112,8 +114,8 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
         if (link !== undefined) core.fail(hopError('ERR_SHARD_HOP_FAILED', link.hop, late.step, why))
         break
       }
-      // No new deadline is nearer than one whole wait.
-      const wakeAt = Math.min(late.deadlineAt, now + settings.stepTimeoutMs, askAt(oldest, now))
+      // Steps come and go meanwhile: none of them has to be asked for sooner.
+      const wakeAt = Math.min(late.deadlineAt, now + settings.hedgeMs, askAt(oldest, now))
       await clock.sleep(Math.max(1, wakeAt - now), { signal: lifetime }).catch(() => undefined)
     }
     watching = false

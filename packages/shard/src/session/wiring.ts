@@ -70,8 +70,10 @@ function cut({ flow, createLog }: ChainCore, link: HopLink, admitted: number): v
   if (run === undefined) return
   const rest = run.links.splice(run.links.indexOf(link) + 1)
   const { done, fetchUntil, movedAt, usualMs } = run
-  const later = createRun({ links: rest, log: createLog(), done, fetchUntil, movedAt, usualMs })
+  const later = createRun({ links: rest, log: createLog(), done, movedAt, usualMs })
   later.cursor = admitted
+  // What it was not given yet comes from the client, and is answered to it.
+  later.fetchUntil = Math.min(fetchUntil, admitted)
   later.sent = Math.max(done, Math.min(admitted, run.sent))
   later.expected = run.expected
     .filter(({ step }) => step.step <= admitted)
