@@ -39,7 +39,6 @@ export async function openSession(
   sessions.set(id, session)
   served.onKnown()
   atEnd(() => {
-    session.close()
     sessions.delete(id)
     reservation.release()
     state.onEnd()

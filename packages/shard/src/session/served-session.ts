@@ -49,8 +49,6 @@ export interface ServedSession extends SessionFacts {
   report(nonce: number): Promise<void>
   /** Tells the caller that the server is going away. */
   notify(deadlineMs: number): void
-  /** The session has ended: lets go of its neighbours. */
-  close(): void
 }
 
 /** Makes a session that is not open yet. */
@@ -157,7 +155,7 @@ export function createServedSession(
       return undefined
     },
     attach(peer, joined) {
-      if (!isOpen || before !== peer) throw notExpected()
+      if (!isOpen || ended.signal.aborted || before !== peer) throw notExpected()
       pusher?.abort(shardError('ERR_SHARD_PUSH_REFUSED', 'Cannot take rows: a new channel took the place'))
       pusher = joined
       session.heardAt = clock.monotonic()
@@ -170,10 +168,6 @@ export function createServedSession(
     notify(deadlineMs) {
       leaving = deadlineMs
       if (isOpen) post({ case: 'notice', value: { session: key, draining: true, deadlineMs } })
-    },
-    close() {
-      outlet.close()
-      pusher?.abort(ended.signal.reason)
     }
   }
   const steps = createServedSteps(
@@ -187,5 +181,11 @@ export function createServedSession(
     },
     state
   )
+  // However it ends, its neighbours are let go at once.
+  const leave = (): void => {
+    outlet.close()
+    pusher?.abort(ended.signal.reason)
+  }
+  ended.signal.addEventListener('abort', leave, { once: true })
   return session
 }
