@@ -62,6 +62,10 @@ export interface Fleet {
   /** Decides about single frames, at their sender. Default: they pass. */
   onFrame: (own: PeerId, frame: FrameEvent, signal: AbortSignal) => Promise<FrameVerdict> | FrameVerdict
   planner: SpanPlanner
+  /** The planner says nothing of classes. */
+  anyClass: boolean
+  /** The planner takes a server for one of these blocks, whatever it has. */
+  advertise(peer: PeerId, from: number, to: number): void
   member(peer: PeerId): Member
   kill(peer: PeerId): void
   /** From now on nothing arrives at it or comes from it, and no error shows. */
@@ -72,7 +76,7 @@ export interface Fleet {
   add(from: number, to: number, init?: Partial<BlockServerInit>): Promise<Member>
   open(hops: readonly PlannedHop[], options?: Partial<ChainOptions>, planned?: boolean): Promise<ShardChain>
   /** Lets arrivals and time go on until a promise is settled; fails when nothing is left that could settle it. */
-  until<T>(promise: Promise<T>, maxMs?: number): Promise<T>
+  until<T>(promise: PromiseLike<T>, maxMs?: number): Promise<T>
   /** Lets everything that is under way arrive. */
   settle(ms?: number): Promise<void>
   /** No session is open anywhere but at dead servers and those that hang. */
@@ -89,6 +93,7 @@ export async function createFleet(
   const clock = createFakeClock()
   const scheduler = createSeededScheduler(createSeededRandom(seed))
   const hung = new Set<PeerId>()
+  const adverts = new Map<PeerId, PlannedHop>()
   const hub = createMemoryHub({
     clock,
     faults: {
@@ -129,10 +134,14 @@ export async function createFleet(
         void fleet.blamed.push({ peer, code: KwaaiError.is(error) ? error.code : String(error) }),
       replace: async (request) => {
         fleet.asked.push(request)
-        const hops = cover(fleet.members, request)
-        return hops === undefined ? { problem: 'no such servers are known' } : { hops }
+        const hops = cover([...adverts.values()], request)
+        if (hops === undefined) return { problem: 'no such servers are known' }
+        const { numericsClass: kept } = request
+        return { hops: fleet.anyClass ? hops : hops.map((hop) => ({ ...hop, numericsClass: kept })) }
       }
     },
+    anyClass: false,
+    advertise: (peer, from, to) => void adverts.set(peer, { peer, from, to }),
     member: (peer) => fleet.members.find((one) => one.peer === peer) as Member,
     kill(peer) {
       fleet.member(peer).alive = false
@@ -153,6 +162,7 @@ export async function createFleet(
       await server.start()
       const member = { peer, from, to, network, runner, server, alive: true }
       fleet.members.push(member)
+      fleet.advertise(peer, from, to)
       return member
     },
     open: (hops, options = {}, planned = true) =>
@@ -173,7 +183,7 @@ export async function createFleet(
       const end = clock.monotonic() + maxMs
       for (;;) {
         await scheduler.run()
-        if (settled) return promise
+        if (settled) return await promise
         if (clock.monotonic() > end || !(await clock.advanceToNext())) {
           throw new Error(`Nothing is left that could happen at ${clock.monotonic()} ms: it hangs`)
         }
@@ -181,8 +191,10 @@ export async function createFleet(
     },
     async settle(ms = 0) {
       await scheduler.run()
-      await clock.advance(ms)
-      await scheduler.run()
+      for (let left = ms; left > 0; left -= 250) {
+        await clock.advance(Math.min(left, 250))
+        await scheduler.run()
+      }
     },
     async expectClean() {
       await fleet.settle(10_000)
@@ -208,14 +220,14 @@ function never(signal: AbortSignal): Promise<never> {
 }
 
 /** The exact cover with the fewest servers; of twins the first one. It does not know who is dead. */
-function cover(members: readonly Member[], request: ReplacementRequest): PlannedHop[] | undefined {
+function cover(adverts: readonly PlannedHop[], request: ReplacementRequest): PlannedHop[] | undefined {
   const paths = new Map<number, PlannedHop[]>([[request.from, []]])
   for (let block = request.from; block < request.to; block++) {
     const path = paths.get(block)
     if (path === undefined) continue
-    for (const { peer, from, to } of members) {
+    for (const { peer, from, to } of adverts) {
       if (from !== block || to > request.to || request.excluded.has(peer)) continue
-      const longer = [...path, { peer, from, to, numericsClass: request.numericsClass }]
+      const longer = [...path, { peer, from, to }]
       if ((paths.get(to)?.length ?? Infinity) > longer.length) paths.set(to, longer)
     }
   }

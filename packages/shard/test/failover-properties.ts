@@ -51,45 +51,50 @@ async function survive(seed: number, topology: Topology, twins: number, disturb:
 }
 
 /** Any server is killed at any moment, or hangs from then on. */
-export async function survivesOne(topology: Topology, how: 'kill' | 'hang', runs: number): Promise<void> {
+export async function survivesOne(
+  topology: Topology,
+  how: 'kill' | 'hang',
+  runs: number,
+  seed = 0
+): Promise<void> {
   let recovered = 0
   await fc.assert(
-    fc.asyncProperty(seeds, nat(arrivals[topology]), nat(2), async (seed, turn, victim) => {
-      recovered += await survive(seed, topology, 2, (fleet, peers) => {
+    fc.asyncProperty(seeds, nat(arrivals[topology]), nat(2), async (own, turn, victim) => {
+      recovered += await survive(own, topology, 2, (fleet, peers) => {
         fleet.atTurn.set(fleet.turns + turn, () => fleet[how](peers[victim] as PeerId))
       })
     }),
-    { numRuns: runs, seed: 1 }
+    { numRuns: runs, seed: seed + 1 }
   )
   expect(recovered).toBeGreaterThan(runs / 2)
 }
 
 /** Two servers of nine are killed or hang, perhaps the second one while the first is replaced. */
-export async function survivesTwo(topology: Topology, runs: number): Promise<void> {
+export async function survivesTwo(topology: Topology, runs: number, seed = 0): Promise<void> {
   let recovered = 0
   const how = fc.constantFrom('kill' as const, 'hang' as const)
   const victims = fc.tuple(nat(8), nat(8), how, how)
   await fc.assert(
-    fc.asyncProperty(seeds, nat(arrivals[topology]), nat(30), victims, async (seed, turn, later, two) => {
+    fc.asyncProperty(seeds, nat(arrivals[topology]), nat(30), victims, async (own, turn, later, two) => {
       const [first, second, howFirst, howSecond] = two
-      recovered += await survive(seed, topology, 3, (fleet) => {
+      recovered += await survive(own, topology, 3, (fleet) => {
         const { turns, members } = fleet
         fleet.atTurn.set(turns + turn, () => fleet[howFirst](members[first]?.peer as PeerId))
         fleet.atTurn.set(turns + turn + 1 + later, () => fleet[howSecond](members[second]?.peer as PeerId))
       })
     }),
-    { numRuns: runs, seed: 2 }
+    { numRuns: runs, seed: seed + 2 }
   )
   expect(recovered).toBeGreaterThan(runs / 4)
 }
 
 /** Frames with rows are lost, come twice or come late. */
-export async function survivesFrames(topology: Topology, runs: number): Promise<void> {
+export async function survivesFrames(topology: Topology, runs: number, seed = 0): Promise<void> {
   let faults = 0
   await fc.assert(
-    fc.asyncProperty(seeds, async (seed) => {
-      await survive(seed, topology, 2, (fleet) => {
-        const random = createSeededRandom(`frames ${seed}`)
+    fc.asyncProperty(seeds, async (own) => {
+      await survive(own, topology, 2, (fleet) => {
+        const random = createSeededRandom(`frames ${own}`)
         fleet.onFrame = async (_, frame, signal): Promise<FrameVerdict> => {
           if (!carriesRows(frame)) return 'pass'
           const dice = random.next()
@@ -101,18 +106,18 @@ export async function survivesFrames(topology: Topology, runs: number): Promise<
         }
       })
     }),
-    { numRuns: runs, seed: 3 }
+    { numRuns: runs, seed: seed + 3 }
   )
   expect(faults).toBeGreaterThan(3 * runs)
 }
 
 /** All of it at once, and links between servers that are cut and mended. */
-export async function survivesStorms(topology: Topology, runs: number): Promise<void> {
+export async function survivesStorms(topology: Topology, runs: number, seed = 0): Promise<void> {
   let recovered = 0
   await fc.assert(
-    fc.asyncProperty(seeds, async (seed) => {
-      recovered += await survive(seed, topology, 4, (fleet) => {
-        const random = createSeededRandom(`storm ${seed}`)
+    fc.asyncProperty(seeds, async (own) => {
+      recovered += await survive(own, topology, 4, (fleet) => {
+        const random = createSeededRandom(`storm ${own}`)
         const pick = (): PeerId => fleet.members[Math.floor(12 * random.next())]?.peer as PeerId
         const any = (): number => fleet.turns + Math.floor(1.5 * arrivals[topology] * random.next())
         // Never all four of a span.
@@ -132,7 +137,7 @@ export async function survivesStorms(topology: Topology, runs: number): Promise<
         }
       })
     }),
-    { numRuns: runs, seed: 4 }
+    { numRuns: runs, seed: seed + 4 }
   )
   expect(recovered).toBeGreaterThan(runs / 2)
 }

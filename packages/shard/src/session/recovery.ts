@@ -333,6 +333,12 @@ export function createRecovery(core: ChainCore): Recovery {
     if (!running) void work()
   }
 
+  /** Nobody may ever wait for an idle session again: others need the servers' room and time more. */
+  const runIfWanted = (): void => {
+    if (core.flights.size === 0) waiting = true
+    else run()
+  }
+
   return {
     resume() {
       if (waiting) run()
@@ -341,9 +347,7 @@ export function createRecovery(core: ChainCore): Recovery {
       logger?.log('warn', 'shard.hop.lost', { hop: nameOf(link.hop), error: String(error) })
       successors.blame(link.hop, error)
       if (planner === undefined) core.fail(error)
-      // Nobody may ever wait for this session again: others need the servers' room and time more.
-      else if (core.flights.size === 0) waiting = true
-      else run()
+      else runIfWanted()
     },
     doubt(link, error) {
       if (planner === undefined || doubts.has(link) || link.lost !== undefined) return
@@ -353,7 +357,7 @@ export function createRecovery(core: ChainCore): Recovery {
     },
     cut(link) {
       cuts.add(link)
-      run()
+      runIfWanted()
     }
   }
 }

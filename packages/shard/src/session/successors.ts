@@ -68,8 +68,9 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
       const classes = new Set(links.map((link) => link.hop.numericsClass))
       const all = { from: 0, to: blockCount }
       let problem = ''
-      // Those that failed come last: they may have come back, or have room again.
-      for (const excluded of [failed, liars]) {
+      // Those that failed come last: they may have come back, or have room again. Who is only in doubt stays instead.
+      const isGone = links.slice(first, last + 1).some((link) => link.lost !== undefined)
+      for (const excluded of isGone ? [failed, liars] : [failed]) {
         const some = await ask(span, a.hop.numericsClass, excluded, options)
         if (typeof some !== 'string') return { first, last, hops: some }
         problem ||= some
