@@ -12,7 +12,12 @@ import type {
   RecordStore,
   Startable
 } from '@kwaai/interface'
-import { createTextModel, localBlocks, type BlockPipelineSource } from '@kwaai/shard/generate'
+import {
+  createTextModel,
+  localBlocks,
+  type BlockPipeline,
+  type BlockPipelineSource
+} from '@kwaai/shard/generate'
 import { createAdvertiser, createChainSource, type ChainSource } from '@kwaai/shard/route'
 import { createBlockServer, type BlockServer } from '@kwaai/shard/session'
 import { countAnswers } from './answers.ts'
@@ -72,13 +77,13 @@ export async function createServing(
     const served = await serveBlocks(components, numericsClass, teardown.add, options)
     const server = served?.server
     const source = await findBlocks(components, numericsClass, teardown.add, options)
-    let chain: readonly ChainHop[] = []
+    let latest: BlockPipeline | undefined
     const blocks: BlockPipelineSource = {
+      routes: source.blocks.routes ?? false,
       ready: () => source.blocks.ready(),
       async open(init, call) {
-        const pipeline = await source.blocks.open(init, call)
-        chain = pipeline.chain
-        return pipeline
+        latest = await source.blocks.open(init, call)
+        return latest
       }
     }
     const answers = countAnswers(
@@ -93,7 +98,8 @@ export async function createServing(
       numericsClass: server === undefined ? undefined : numericsClass,
       ready: () => blocks.ready(),
       explain: () => source.chains?.plan().problem ?? 'a chain can serve the model',
-      lastChain: () => chain,
+      // Servers may take the place of others while it runs.
+      lastChain: () => latest?.chain ?? [],
       sessions: () => server?.stats().sessions ?? 0,
       tokensServed: () => server?.stats().tokensServed ?? 0,
       kvBytes: () => server?.stats().kvBytes ?? 0,
@@ -101,7 +107,7 @@ export async function createServing(
       async drain({ deadlineMs, signal }) {
         await Promise.all([
           answers.end({ signal }),
-          served === undefined ? undefined : drainServer(served, clock, { deadlineMs, signal })
+          served === undefined ? undefined : drainServer(served, { deadlineMs, signal })
         ])
       },
       stop: () => teardown.run()
@@ -117,8 +123,6 @@ interface Served {
   server: BlockServer
   advertiser: Startable
 }
-
-const drainPollMs = 50
 
 type Undo = (step: () => Promise<unknown>) => void
 
@@ -141,7 +145,7 @@ async function serveBlocks(
   )
   await server.start(options)
   undo(() => server.stop())
-  const advertiser = createAdvertiser({}, { records, server, clock, ...log })
+  const advertiser = createAdvertiser({}, { records, server, clock, network, random, ...log })
   await advertiser.start(options)
   // Withdrawn before the server goes, so that nobody plans with a server that is not there.
   undo(() => advertiser.stop())
@@ -151,11 +155,10 @@ async function serveBlocks(
 /** Nobody plans with the server any more; then its sessions end or move. */
 async function drainServer(
   { server, advertiser }: Served,
-  clock: Clock,
   options: { deadlineMs: number; signal: AbortSignal }
 ): Promise<void> {
   await advertiser.stop({ signal: options.signal })
-  while (server.stats().sessions > 0) await clock.sleep(drainPollMs, { signal: options.signal })
+  await server.drain(options)
 }
 
 /** The blocks of this process if it holds them all, else a chain over whoever announces them. */

@@ -1,4 +1,4 @@
-import type { HeadRunner, RowKernel } from '@kwaai/interface'
+import type { CallOptions, HeadRunner, RowKernel } from '@kwaai/interface'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
 import { argmax } from '../../shard/test/ggml-kit.ts'
 
@@ -19,9 +19,10 @@ export async function greedy(
   head: HeadRunner,
   prompt: readonly number[],
   count: number,
-  stepRows: number = 64
+  stepRows: number = 64,
+  { onToken, ...call }: CallOptions & { onToken?: (token: number) => void } = {}
 ): Promise<GreedyRun> {
-  const pipeline = await blocks.open({ maxTokens: prompt.length + count })
+  const pipeline = await blocks.open({ maxTokens: prompt.length + count }, call)
   try {
     const kernel: RowKernel = prompt.length >= 64 ? 'tile' : 'vec'
     let started = performance.now()
@@ -30,7 +31,10 @@ export async function greedy(
       const ids = prompt.slice(past, past + stepRows)
       const hidden = await head.embed(ids)
       const isLast = past + ids.length === prompt.length
-      steps.push(pipeline.forward({ past, hidden, kernel, result: isLast ? 'last' : 'none' }))
+      const step = pipeline.forward({ past, hidden, kernel, result: isLast ? 'last' : 'none' }, call)
+      // It may fail before all are awaited.
+      step.catch(() => undefined)
+      steps.push(step)
     }
     const rows = await Promise.all(steps)
     const first = await head.logits(rows.at(-1) as Float32Array)
@@ -41,13 +45,13 @@ export async function greedy(
     for (let last = first; ;) {
       const token = argmax(last)
       tokens.push(token)
+      onToken?.(token)
       if (tokens.length === count) return { tokens, first, last, prefillMs, decodeMs }
       started = performance.now()
       const hidden = await head.embed([token])
       const past = prompt.length + tokens.length - 1
-      last = await head.logits(await pipeline.forward({ past, hidden, kernel: 'vec', result: 'last' }), {
-        into
-      })
+      const row = await pipeline.forward({ past, hidden, kernel: 'vec', result: 'last' }, call)
+      last = await head.logits(row, { into })
       decodeMs.push(performance.now() - started)
     }
   } finally {

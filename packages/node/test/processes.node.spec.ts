@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,50 +7,11 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { KwaaiError } from '@kwaai/interface'
 import type { Server } from '../src/index.ts'
 import { startCluster, type Cluster } from './cluster.ts'
+import { descendants, gone } from './process-tree.ts'
 import { startCli } from './run-cli.ts'
 
 const path = process.env['KWAAI_MODEL_PATH'] as string
 const timeout = 120_000
-
-/** Living processes below a process, with their command lines. */
-function descendants(pid: number): { pid: number; command: string }[] {
-  const parents = new Map<number, number[]>()
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    try {
-      const fields = readFileSync(`/proc/${name}/stat`, 'utf8')
-        .replace(/^.*\) /, '')
-        .split(' ')
-      // A zombie has ended; only its parent has not looked yet.
-      if (fields[0] === 'Z') continue
-      const parent = Number(fields[1])
-      parents.set(parent, [...(parents.get(parent) ?? []), Number(name)])
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  const below = (at: number): number[] => (parents.get(at) ?? []).flatMap((child) => [child, ...below(child)])
-  return below(pid).map((child) => ({ pid: child, command: commandOf(child) }))
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-  } catch {
-    return ''
-  }
-}
-
-/** Waits, within a bound, until none of the processes lives under its old command line. */
-async function gone(processes: readonly { pid: number; command: string }[]): Promise<string[]> {
-  const living = (): string[] =>
-    processes
-      .filter(({ pid, command }) => commandOf(pid) === command && command !== '')
-      .map(({ command }) => command)
-  const end = performance.now() + 15_000
-  while (living().length > 0 && performance.now() < end) await new Promise((resolve) => setImmediate(resolve))
-  return living()
-}
 
 describe.runIf(process.platform === 'linux')('the demonstration', () => {
   test(
@@ -252,6 +212,30 @@ describe('a server that is asked to end', () => {
         { event: 'drained', sessions: 0, answers: 0 }
       ])
       await expect(answer(cluster, 4)).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
+    },
+    timeout
+  )
+
+  test(
+    'hands what runs to its twin: the same text, computed by the other',
+    async () => {
+      cluster = await startCluster(path, ['0-15', '15-30', '15-30'])
+      const { servers, client } = cluster
+      const undisturbed = await answer(cluster, 60)
+      const heldBy = (): string | undefined => client.lastChain().at(-1)?.peer
+      let first: string | undefined
+      let ended: ReturnType<typeof exit> | undefined
+      const text = await answer(cluster, 60, (count) => {
+        if (count !== 4) return
+        first = heldBy()
+        const { child } = servers.find(({ status }) => status.peerId === first) as Server
+        ended = exit(child)
+        child.kill('SIGTERM')
+      })
+      expect(text).toBe(undisturbed)
+      expect(servers.slice(1).map(({ status }) => status.peerId)).toContain(heldBy())
+      expect(heldBy()).not.toBe(first)
+      expect((await ended)?.status).toBe(0)
     },
     timeout
   )
