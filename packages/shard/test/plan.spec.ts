@@ -179,4 +179,19 @@ describe('a plan', () => {
       z: 'It counts 31 blocks in the model, which has 30'
     })
   })
+
+  test('prefers what is open already, as far as the time of a token allows', () => {
+    const adverts = [advertOf('a', 0, 15), advertOf('n', 0, 15), advertOf('b', 15, 30)]
+    const init = {
+      rttMs: (peer: string) => ({ a: 40, n: 39, b: 10 })[peer],
+      keep: [{ peer: 'a', from: 0, to: 15 }]
+    }
+    expect(peersOf(plan(adverts, { ...init, keep: [] }))).toBe('n b')
+    expect(peersOf(plan(adverts, init))).toBe('a b')
+    const latencyMs = plan(adverts, { ...init, keep: [] }).latencyMs ?? NaN
+    expect(peersOf(plan(adverts, { ...init, constraints: { maxLatencyMs: latencyMs } }))).toBe('n b')
+    // What is open has its room already.
+    const full = adverts.map((advert) => ({ ...advert, freeTokens: advert.peer === 'b' ? 10 : 0 }))
+    expect(peersOf(plan(full, { ...init, maxTokens: 10 }))).toBe('a b')
+  })
 })

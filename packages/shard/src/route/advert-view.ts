@@ -23,12 +23,11 @@ export interface AdvertView {
   adverts(): readonly Advert[]
   /** Who signed the adverts of a peer. */
   signer(peer: string): Did | undefined
-  /** The round trip between two servers in milliseconds, as the first of them tells it. */
-  nextMs(from: string, to: string): number | undefined
   /** Follows the record store until the signal aborts. */
   follow(signal: AbortSignal): Promise<void>
   /**
-   * Looks into the record store, unless somebody did within the last second; callers at the same time share one look.
+   * Looks into the record store, unless somebody did within the last second; callers at the same time share
+   * one look.
    *
    * @returns false when nothing was read. Rejects for the signal alone.
    */
@@ -44,7 +43,6 @@ export function createAdvertView(
   const key = advertKey(init.modelHash)
   let adverts: readonly Advert[] = []
   let signers: ReadonlyMap<string, Did> = new Map()
-  let trips: ReadonlyMap<string, number> = new Map()
   let lookedAt = -Infinity
   let looking: Promise<boolean> | undefined
 
@@ -64,11 +62,6 @@ export function createAdvertView(
     }
     adverts = next
     signers = names
-    trips = new Map(
-      next.flatMap(({ peer, nextMs = {} }) =>
-        Object.entries(nextMs).map(([to, ms]): [string, number] => [pairOf(peer, to), ms])
-      )
-    )
     init.onChange?.()
   }
   const failed = (error: unknown): void =>
@@ -93,7 +86,6 @@ export function createAdvertView(
   return {
     adverts: () => adverts,
     signer: (peer) => signers.get(peer),
-    nextMs: (from, to) => trips.get(pairOf(from, to)),
     async follow(signal) {
       for (let failures = 0; !signal.aborted; failures++) {
         try {
@@ -116,10 +108,6 @@ export function createAdvertView(
       return until(looking, signal)
     }
   }
-}
-
-function pairOf(from: string, to: string): string {
-  return JSON.stringify([from, to])
 }
 
 /** The same promise, for as long as the signal lets it. */

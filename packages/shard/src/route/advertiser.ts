@@ -50,9 +50,10 @@ function urgent(told: Room, now: Room): boolean {
 }
 
 /**
- * Announces a block server while it runs, with what it measured and the room it has, and withdraws it at the end
- * or when it begins to drain. The record store announces again by itself; that all room is taken, that less than a
- * quarter is left, or that there is room again is told within two seconds, other changes at the next look.
+ * Announces a block server while it runs, with what it measured and the room it has, and withdraws it at the
+ * end or when it begins to drain. The record store announces again by itself; that all room is taken, that
+ * less than a quarter is left, or that there is room again is told within two seconds, other changes at the
+ * next look.
  */
 export function createAdvertiser(init: AdvertiserInit, components: AdvertiserComponents): Startable {
   const { records, server, clock, network, random = systemRandom, logger } = components

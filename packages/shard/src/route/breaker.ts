@@ -17,8 +17,8 @@ export interface Permit {
   /** The peer works. */
   succeeded(): void
   /**
-   * It does not, or not any more: it is left out, for `retryAfterMs` where it said so itself, else longer with each
-   * failure in a row. Nothing changes where it is left out already.
+   * It does not, or not any more: it is left out, for `retryAfterMs` where it said so itself, else longer
+   * with each failure in a row. Nothing changes where it is left out already.
    */
   failed(why: string, retryAfterMs?: number): void
   /** Nothing was learnt: somebody else may try. */
@@ -26,9 +26,9 @@ export interface Permit {
 }
 
 /**
- * A circuit breaker for each peer (M. Nygard, "Release It!"): closed while it works; open, and left out, for a
- * while after a failure; then half-open: exactly one request may try it, and the others see it as taken until that
- * one has succeeded (closed) or failed (open, for longer).
+ * A circuit breaker for each peer (M. Nygard, "Release It!"): closed while it works; open, and left out, for
+ * a while after a failure; then half-open: exactly one request may try it, and the others see it as taken
+ * until that one has succeeded (closed) or failed (open, for longer).
  */
 export interface Breaker {
   state(peer: string): 'closed' | 'open' | 'half-open'

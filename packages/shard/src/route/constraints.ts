@@ -98,7 +98,9 @@ export function checkConstraints(constraints: RouteConstraints): void {
   }
 }
 
-/** Every constraint a server fails, whatever the other servers are. Where something is not known, it fails. */
+/**
+ * Every constraint a server fails, whatever the other servers are. Where something is not known, it fails.
+ */
 export function failuresOf(server: ConstrainedServer, constraints: RouteConstraints): ConstraintFailure[] {
   const { advert, rttMs, aloneMs, measured, trust } = server
   const found: ConstraintFailure[] = []

@@ -26,9 +26,6 @@ export interface Candidate {
   openMs: number
 }
 
-/** The one way between two servers that are neighbours in a chain, in milliseconds, where it is known. */
-export type LinkMs = (from: string, to: string) => number | undefined
-
 /** Puts figures on a server. */
 export function candidateOf(advert: Advert, measuredRttMs: number | undefined, kept: boolean): Candidate {
   const rttKnown = measuredRttMs !== undefined && measuredRttMs >= 0 && Number.isFinite(measuredRttMs)
@@ -53,13 +50,15 @@ export function hopCostMs(advert: Advert, rttMs: number | undefined): number {
 
 /**
  * Milliseconds a row is on its way from one place to the next; `undefined` is the client. Half a round trip at
- * the client's ends. Between two servers the one way where it is known, else the way through the client: so
- * where no way is known, a chain costs the full round trip to each of its servers, as in a star.
+ * the client's ends. Between two servers half of the round trip that the first one tells, where it tells one and
+ * rows go straight on (`push`), else the way through the client: so in a star a chain costs the full round trip
+ * to each of its servers.
  */
-export function legMs(from: Candidate | undefined, to: Candidate | undefined, linkMs?: LinkMs): number {
-  if (from !== undefined && to !== undefined) {
-    const known = linkMs?.(from.advert.peer, to.advert.peer)
-    if (known !== undefined && known >= 0) return known
+export function legMs(from: Candidate | undefined, to: Candidate | undefined, push: boolean): number {
+  if (push && from !== undefined && to !== undefined) {
+    const { nextMs = {} } = from.advert
+    const roundTripMs = Object.hasOwn(nextMs, to.advert.peer) ? nextMs[to.advert.peer] : undefined
+    if (roundTripMs !== undefined) return roundTripMs / 2
   }
   return ((from?.rttMs ?? 0) + (to?.rttMs ?? 0)) / 2
 }

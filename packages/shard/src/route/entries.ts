@@ -64,10 +64,13 @@ function busyWith(advert: Advert, kept: boolean, init: SpanInit): string | undef
   return undefined
 }
 
-/** Milliseconds a token spends at a server in whatever chain: where rows may go straight on, only the client's ways count. */
-function aloneMs(candidate: Candidate, { blockCount, linkMs }: SpanInit): number {
+/**
+ * Milliseconds a token spends at a server in whatever chain: where rows may go straight on, only the client's
+ * ways count.
+ */
+function aloneMs(candidate: Candidate, { blockCount, topology }: SpanInit): number {
   const { advert, rttMs, computeMs } = candidate
-  if (linkMs === undefined) return rttMs + computeMs
+  if (topology === 'star') return rttMs + computeMs
   return computeMs + (advert.from === 0 ? rttMs / 2 : 0) + (advert.to === blockCount ? rttMs / 2 : 0)
 }
 

@@ -74,7 +74,10 @@ export function failing(
   return { relaxed: [], unmet, problem: what + reach.problem() + hint, explain }
 }
 
-/** The limit that no chain of these candidates keeps, though each alone does; undefined where there is no chain at all. */
+/**
+ * The limit that no chain of these candidates keeps, though each alone does; undefined where there is no
+ * chain at all.
+ */
 function beyondLimits(
   candidates: readonly Candidate[],
   active: RouteConstraints,

@@ -7,7 +7,7 @@
 export { advertKey, advertSubkey, decodeAdvert, encodeAdvert, type Advert } from './advert.ts'
 export { createAdvertiser, type AdvertiserComponents, type AdvertiserInit } from './advertiser.ts'
 export type { ConstraintFailure, TrustFact } from './constraints.ts'
-export { hopCostMs, type LinkMs } from './cost.ts'
+export { hopCostMs } from './cost.ts'
 export {
   planChain,
   planSpan,

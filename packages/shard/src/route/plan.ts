@@ -10,7 +10,7 @@ import {
   type ConstraintFailure,
   type TrustFact
 } from './constraints.ts'
-import type { Candidate, LinkMs } from './cost.ts'
+import type { Candidate } from './cost.ts'
 import { compare, entriesOf, whyOut, wholeOf } from './entries.ts'
 import { failing, notChosen } from './explain.ts'
 import type { Path, PathLimits } from './search.ts'
@@ -28,8 +28,8 @@ export interface PlanInit {
   constraints?: RouteConstraints
   /** The measured round trip to a peer in milliseconds, where there is one. */
   rttMs?: (peer: string) => number | undefined
-  /** The one way between two servers in milliseconds, where it is known and rows go straight from one to the other. */
-  linkMs?: LinkMs
+  /** Whether servers hand rows to each other, or the client carries all. Default `push`. */
+  topology?: 'push' | 'star'
   /** How far a peer is trusted, or why nobody can say. */
   trust?: (peer: string) => TrustFact | undefined
   /** Why a peer is left out now, where it is. */
@@ -38,7 +38,9 @@ export interface PlanInit {
   numericsClass?: string
   /** Take the cheapest chain even where one server holds the whole model. Default false. */
   split?: boolean
-  /** Milliseconds of a round trip above which a server gets no part of a model, only a whole one. Default 150. */
+  /**
+   * Milliseconds of a round trip above which a server gets no part of a model, only a whole one. Default 150.
+   */
   maxSplitRttMs?: number
   /** Hops that are open already: they cost no opening and need no further room. */
   keep?: readonly PlannedHop[]
@@ -101,9 +103,11 @@ export function planChain(adverts: readonly Advert[], init: PlanInit): Planning 
 }
 
 /**
- * Finds servers for a range of blocks, as {@link planChain} does for all: one or several that cover exactly these.
+ * Finds servers for a range of blocks, as {@link planChain} does for all: one or several that cover exactly
+ * these.
  *
- * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` when the model has no such blocks or a constraint makes no sense.
+ * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` when the model has no such blocks or a constraint makes no
+ * sense.
  */
 export function planSpan(adverts: readonly Advert[], init: SpanInit): SpanPlanning {
   const { from, to, blockCount, constraints = {} } = init
@@ -160,21 +164,25 @@ export function planSpan(adverts: readonly Advert[], init: SpanInit): SpanPlanni
   return { hops, latencyMs: path.latencyMs, costMs: path.costMs, relaxed, unmet: [], explain }
 }
 
-/** A whole server before a chain; the preferred class, then the cheapest of one class, then whatever there is. */
+/**
+ * A whole server before a chain; the preferred class, then the cheapest of one class, then whatever there is.
+ */
 function choose(candidates: readonly Candidate[], limits: PathLimits, init: SpanInit): Path | undefined {
   const whole = wholeOf(candidates, init)
   const able = init.split === true || whole.length === 0 ? candidates : whole
-  const of = (numericsClass: string): Path | undefined =>
-    spanPath(
-      able.filter(({ advert }) => advert.numericsClass === numericsClass),
-      init,
-      limits
-    )
-  const preferred = init.numericsClass === undefined ? undefined : of(init.numericsClass)
-  if (preferred !== undefined) return preferred
+  const classes = new Map<string, Candidate[]>()
+  for (const candidate of able) {
+    const { numericsClass } = candidate.advert
+    const same = classes.get(numericsClass)
+    if (same === undefined) classes.set(numericsClass, [candidate])
+    else same.push(candidate)
+  }
+  const preferred = classes.get(init.numericsClass ?? '')
+  const path = preferred && spanPath(preferred, init, limits)
+  if (path !== undefined) return path
   let best: Path | undefined
-  for (const numericsClass of new Set(able.map(({ advert }) => advert.numericsClass).toSorted(compare))) {
-    const path = of(numericsClass)
+  for (const [, same] of [...classes].toSorted(([a], [b]) => compare(a, b))) {
+    const path = spanPath(same, init, limits)
     if (path !== undefined && (best === undefined || path.costMs < best.costMs)) best = path
   }
   return best ?? spanPath(able, init, limits)

@@ -54,7 +54,9 @@ export interface RoutedChain extends ShardChain {
 
 /** Who serves one session, from its opening to its end. */
 export interface RouteSession {
-  /** Servers for all blocks, taken for this session; where there are none, after one fresh look for adverts. */
+  /**
+   * Servers for all blocks, taken for this session; where there are none, after one fresh look for adverts.
+   */
   plan(options: CallOptions): Promise<SpanPlanning>
   /** Finds servers while the session runs. */
   readonly planner: SpanPlanner

@@ -17,7 +17,9 @@ export interface SearchInit {
   to: number
   /** Milliseconds from one place to the next; `undefined` is the client. */
   legMs: (from: Candidate | undefined, to: Candidate | undefined) => number
-  /** What a leg and the server at its end (none at the client's) add to what has to be least; never negative. */
+  /**
+   * What a leg and the server at its end (none at the client's) add to what has to be least; never negative.
+   */
   weight: (legMs: number, candidate: Candidate | undefined) => number
   limits: PathLimits
 }
@@ -41,10 +43,10 @@ interface Label {
 
 /**
  * The exact cover of a range of blocks whose weight is least among those within the limits: the labelling
- * algorithm for shortest paths with resource constraints (Desrochers and Soumis, 1988). Spans only lead forward,
- * so one pass in the order of their first block sees every path to a block before it is left. With at most one
- * limit the answer is exact; with both it is as long as no server is reached by more than 32 paths that are each
- * best in something.
+ * algorithm for shortest paths with resource constraints (Desrochers and Soumis, 1988). Spans only lead
+ * forward, so one pass in the order of their first block sees every path to a block before it is left. With
+ * at most one limit the answer is exact; with both it is as long as no server is reached by more than 32
+ * paths that are each best in something.
  *
  * @param candidates - ordered by their first block; of equal paths the one that comes first is taken.
  */
@@ -61,7 +63,14 @@ export function cheapestPath(candidates: readonly Candidate[], init: SearchInit)
       price: before.price + (candidate?.advert.price ?? 0)
     }
   }
-  const start: Label = { candidate: undefined, before: undefined, hops: 0, costMs: 0, latencyMs: 0, price: 0 }
+  const start: Label = {
+    candidate: undefined,
+    before: undefined,
+    hops: 0,
+    costMs: 0,
+    latencyMs: 0,
+    price: 0
+  }
   const ending = new Map<number, Label[]>([[from, [start]]])
   for (const candidate of candidates) {
     if (candidate.advert.to > to) continue
@@ -97,18 +106,30 @@ function cheaper(a: Label, b: Label): boolean {
   return a.costMs < b.costMs || (a.costMs === b.costMs && a.hops < b.hops)
 }
 
-/** Keeps a partial path unless one that ends at the same server is as good in everything that counts. */
-function insert(kept: Label[], label: Label, limits: PathLimits): void {
-  if (!within(label, limits)) return
-  const asGood = (a: Label, b: Label): boolean =>
+/** Whether a partial path is as good as another one that ends at the same server, in everything that counts. */
+function asGood(a: Label, b: Label, limits: PathLimits): boolean {
+  return (
     !cheaper(b, a) &&
     (limits.latencyMs === Infinity || a.latencyMs <= b.latencyMs) &&
     (limits.price === Infinity || a.price <= b.price)
-  if (kept.some((other) => asGood(other, label))) return
-  const rest = kept.filter((other) => !asGood(label, other))
-  kept.splice(0, kept.length, ...rest, label)
-  if (kept.length <= maxLabels) return
-  // Whatever falls, the best in each stays: so one limit alone never hides a path.
+  )
+}
+
+/** Keeps a partial path unless one that is kept is as good. */
+function insert(kept: Label[], label: Label, limits: PathLimits): void {
+  if (!within(label, limits)) return
+  for (const other of kept) if (asGood(other, label, limits)) return
+  let stay = 0
+  for (const other of kept) {
+    if (!asGood(label, other, limits)) kept[stay++] = other
+  }
+  kept.length = stay
+  kept.push(label)
+  if (stay >= maxLabels) dropWorst(kept)
+}
+
+/** Whatever falls, the best in each stays: so one limit alone never hides a path. */
+function dropWorst(kept: Label[]): void {
   const least = (by: (one: Label) => number): Label => kept.reduce((a, b) => (by(b) < by(a) ? b : a))
   const stay = new Set([least((one) => one.latencyMs), least((one) => one.price)])
   const [worst] = kept.filter((one) => !stay.has(one)).toSorted((a, b) => b.costMs - a.costMs)

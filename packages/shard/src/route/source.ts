@@ -16,7 +16,6 @@ import type { Advert } from './advert.ts'
 import { createAdvertView } from './advert-view.ts'
 import { createBreaker } from './breaker.ts'
 import { checkConstraints, mergeConstraints } from './constraints.ts'
-import type { LinkMs } from './cost.ts'
 import { createPeerFacts } from './peer-facts.ts'
 import { planChain, type PlanInit, type Planning, type SpanPlanning } from './plan.ts'
 import { createRouteSession, type RoutedChain } from './route-session.ts'
@@ -36,7 +35,10 @@ export interface ChainSourceInit extends Omit<
   numericsClass?: string
   /** Take the cheapest chain even where one server holds the whole model. Default false. */
   split?: boolean
-  /** Milliseconds of a round trip above which a server gets no part of the model, only a whole one. Default 150. */
+  /**
+   * Milliseconds of a round trip above which a server gets no part of the model, only a whole one. Default
+   * 150.
+   */
   maxSplitRttMs?: number
   /** Chains tried before an opening fails. Default 4. */
   maxAttempts?: number
@@ -60,9 +62,9 @@ export interface ChainRequest extends BlockPipelineInit {
 /** Finds and opens chains for one model. */
 export interface ChainSource extends BlockPipelineSource, Startable {
   /**
-   * @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` with `details.reasons` (of each server why it was not taken), and
-   * `details.unmet` (the constraints that leave no servers) or `details.retryAfterMs`; `ERR_SHARD_INVALID_INIT` for
-   * constraints that make no sense.
+   * @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` with `details.reasons` (of each server why it was not
+   * taken), and `details.unmet` (the constraints that leave no servers) or `details.retryAfterMs`;
+   * `ERR_SHARD_INVALID_INIT` for constraints that make no sense.
    */
   open(init: ChainRequest, options?: CallOptions): Promise<RoutedChain>
   /** The servers known now. */
@@ -81,8 +83,8 @@ const retryAfterMs = 5_000
 
 /**
  * Makes a source that follows the adverts of a model and holds servers to constraints. A server that fails is
- * left out for a while, longer with each failure in a row, and then tried by one request; an opening tries the
- * next best chain.
+ * left out for a while, longer with each failure in a row, and then tried by one request; an opening tries
+ * the next best chain.
  *
  * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for constraints that make no sense.
  */
@@ -103,18 +105,13 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
   const facts = createPeerFacts({ network, clock, random, didOf: view.signer, ...(trust && { trust }) })
   const breaker = createBreaker(clock, random)
 
-  const linkMs: LinkMs = (from, to) => {
-    const roundTripMs = view.nextMs(from, to)
-    return roundTripMs === undefined ? undefined : roundTripMs / 2
-  }
   const planInit = (): PlanInit => ({
     modelHash,
     blockCount,
     rttMs: facts.rttMs,
     trust: facts.trust,
     excluded: breaker.reason,
-    // Where the client carries all rows, the way between two servers is no way of theirs.
-    ...(chainOptions.topology === 'star' ? {} : { linkMs }),
+    ...(chainOptions.topology === undefined ? {} : { topology: chainOptions.topology }),
     ...(numericsClass === undefined ? {} : { numericsClass }),
     ...(split === undefined ? {} : { split }),
     ...(maxSplitRttMs === undefined ? {} : { maxSplitRttMs })
