@@ -496,6 +496,18 @@ describe('the server', () => {
     expect(stage.clock.sleeping).toBeLessThanOrEqual(1)
   })
 
+  test('that is stopped while it starts does not start', async () => {
+    stage = await createStage([0, 6])
+    const [server] = stage.servers
+    await server!.stop()
+    const starting = codeOf(server!.start())
+    await server!.stop()
+    expect(await starting).toBe('ERR_SHARD_STOPPED')
+    expect(await codeOf(open())).toBe('ERR_NETWORK_PROTOCOL_UNSUPPORTED')
+    await server!.start()
+    expect(await openCode()).toBe('opened')
+  })
+
   test('that drains takes no new sessions, tells the open ones, and ends those that are idle', async () => {
     stage = await createStage([0, 6])
     const [server] = stage.servers

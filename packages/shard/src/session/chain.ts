@@ -353,20 +353,22 @@ function createChain(
       logger?.log('warn', 'shard.chain.mixed', { classes: links.map(({ hop }) => hop.numericsClass) })
     }
     if (!push || links.length < 2) return
+    const silent = new Set(links.slice(0, -1))
     const timer = deadlineSignal(
       clock,
       settings.openTimeoutMs,
       () =>
         hopError(
           'ERR_SHARD_HOP_FAILED',
-          links[0]?.hop as PlannedHop,
+          ([...silent, ...links][0] as HopLink).hop,
           0,
           'did not find the next server in time'
         ),
       outer
     )
     try {
-      await carry(await wire(links, 0, timer.signal), core, timer.signal)
+      const refused = await wire(links, 0, timer.signal, (link) => silent.delete(link))
+      await carry(refused, core, timer.signal)
     } finally {
       timer.clear()
     }

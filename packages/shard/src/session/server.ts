@@ -190,11 +190,16 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
     blockCount: runner.shape.blockCount,
     async start(options = {}) {
       if (lifetime !== undefined) return
-      lifetime = new AbortController()
+      const own = new AbortController()
+      lifetime = own
       state.draining = false
+      const checkRunning = (): void => {
+        if (own.signal.aborted) throw shardError('ERR_SHARD_STOPPED', 'Cannot start: the server was stopped')
+      }
       try {
         if (init.measure !== false) totals.tokensPerSecond = await measureRunner(runner, clock, options)
-        unhandle = await network.handle(
+        checkRunning()
+        const remove = await network.handle(
           shardProtocol,
           { onChannel },
           {
@@ -203,11 +208,14 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
             maxStreamsPerPeer: settings.maxSessions + 2 * settings.maxSessionsPerPeer
           }
         )
+        if (own.signal.aborted) await remove()
+        checkRunning()
+        unhandle = remove
       } catch (error) {
-        lifetime = undefined
+        if (lifetime === own) lifetime = undefined
         throw error
       }
-      void sweep(lifetime.signal)
+      void sweep(own.signal)
     },
     async stop() {
       if (lifetime === undefined) return

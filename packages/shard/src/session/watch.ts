@@ -7,6 +7,8 @@ import type { Recovery } from './recovery.ts'
 
 /** How many times the usual time of a step may pass before somebody asks what became of it. */
 const patience = 6
+/** How often a step is sent again over a way on which it does not arrive. */
+const maxRepeats = 2
 
 /** Keeps an eye on steps under way. */
 export interface Watch {
@@ -21,6 +23,8 @@ export interface Watch {
  */
 export function createWatch(core: ChainCore, recovery: Recovery): Watch {
   const { clock, flow, flights, lifetime, settings } = core
+  // The step that was last sent again, and how often.
+  const repeated = new WeakMap<Run, { step: number; times: number }>()
   let watching = false
   let asking = false
   // The run that is waited for, when it last moved, and how long it may rest.
@@ -48,6 +52,17 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
     return clock.monotonic() - run.movedAt > (share * (flight.deadlineAt - flight.startedAt)) / 2
   }
 
+  /** The first link that has done a step which the next one was not given. */
+  const gapBefore = (
+    step: number,
+    links: readonly HopLink[],
+    reports: readonly (Report | undefined)[]
+  ): HopLink | undefined =>
+    links.find((_, index) => {
+      const [here, there] = [reports[index], reports[index + 1]]
+      return here !== undefined && there !== undefined && here.done >= step && there.last < step
+    })
+
   const ask = async (): Promise<void> => {
     asking = true
     const owing = flow.runs.filter((run) => run.done < run.sent)
@@ -74,7 +89,13 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
             recovery.doubt(link, hopError(code, link.hop, next, 'computes for too long'))
           }
         }
-        if (!busy) flow.askAgain(run)
+        if (busy) return
+        const gap = gapBefore(next, asked, reports)
+        const repeats = repeated.get(run)?.step === next ? (repeated.get(run)?.times ?? 0) : 0
+        // A frame may be lost, or slow; where two repeats of it do not arrive either, the way itself is lost.
+        if (gap !== undefined && repeats >= maxRepeats) return recovery.cut(gap)
+        repeated.set(run, { step: next, times: repeats + 1 })
+        flow.askAgain(run)
       })
     )
     asking = false

@@ -5,13 +5,15 @@ import type { HopLink } from './hop.ts'
 /**
  * Tells each link that the next one gets its results. The next one expects it already.
  *
+ * @param onAnswer - told of each link that has answered, or failed.
  * @returns those whose results cannot go there; the client has to carry them.
  * @throws why a link is lost, or the signal's reason.
  */
 export async function wire(
   links: readonly HopLink[],
   answered: number,
-  signal: AbortSignal
+  signal: AbortSignal,
+  onAnswer?: (link: HopLink) => void
 ): Promise<HopLink[]> {
   const refused = await Promise.all(
     links.slice(0, -1).map(async (link, index) => {
@@ -24,6 +26,8 @@ export async function wire(
         signal.throwIfAborted()
         if (link.lost !== undefined) throw link.lost.error
         return true
+      } finally {
+        onAnswer?.(link)
       }
     })
   )

@@ -1,3 +1,4 @@
+import { KwaaiError } from '@kwaai/interface'
 import type { FrameVerdict } from '@kwaai/testing'
 import { describeFault, type Fault } from './faults.ts'
 import type { SeenFrame } from './frames.ts'
@@ -68,7 +69,10 @@ export function createFaultEngine(faults: readonly Fault[], subjects: FaultSubje
   const start = (host: ServerHost): void => {
     if (healed) return
     subjects.world().journal.add('fault', host.plan.name, 'comes back')
-    host.start().catch(subjects.onError)
+    host.start().catch((error: unknown) => {
+      // The next fault may have stopped it before it ran.
+      if (!KwaaiError.is(error, 'ERR_SHARD_STOPPED')) subjects.onError(error)
+    })
   }
 
   const happen = (fault: Fault): void => {

@@ -34,8 +34,8 @@ export interface Run {
 }
 
 /** What a chain is opened with, in milliseconds, and how long an opening and a closing may take. */
-const chainLimits = { openTimeoutMs: 2_000, stepTimeoutMs: 15_000, rowTimeoutMs: 20 }
-const openMs = 20_000
+const chainLimits = { openTimeoutMs: 8_000, stepTimeoutMs: 15_000, rowTimeoutMs: 20 }
+const openMs = 80_000
 const closeMs = 4_000
 /** Time for the last frames, and for streams that linger, once all is healed and closed. */
 const settleMs = 15_000

@@ -76,8 +76,7 @@ export function createServerHost(init: HostInit): ServerHost {
       runner = simRunner
       running = { process, server, advertiser }
       starting = true
-      await server.start()
-      starting = false
+      await server.start().finally(() => (starting = false))
       await advertiser.start()
       if (init.lie !== undefined) {
         const value = encodeAdvert({

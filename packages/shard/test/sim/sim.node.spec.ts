@@ -33,6 +33,17 @@ describe('the chain in a world of faults', () => {
   })
 })
 
+describe('seeds that have found something', () => {
+  test.each([
+    [152, 'a way between two servers on which nothing arrives any more'],
+    [289, 'the same in the middle of a generation'],
+    [316, 'an opening that waits for a server, and blamed another one'],
+    [789, 'a server that is stopped while it starts']
+  ])('%i: %s', async (seed) => {
+    expectToHold(await runStory(tellStory(seed), model))
+  })
+})
+
 describe('the simulation itself', () => {
   test('repeats to the byte, and another seed is another story', async () => {
     const [first, second, other] = [
