@@ -255,6 +255,7 @@ export function createRecovery(core: ChainCore): Recovery {
       answered = flow.answered
       attempts = 0
       waits = 0
+      successors.forgive()
     }
     return ++attempts <= settings.maxRecoveries
   }

@@ -22,6 +22,8 @@ export interface Succession {
 export interface Successors {
   /** A server failed: others are preferred from now on. */
   blame(hop: PlannedHop, error: unknown): void
+  /** A step was answered since: those that failed before are looked at anew. */
+  forgive(): void
   /**
    * Servers in the place of some links: for just their blocks, or a new plan of all blocks, of which what is in
    * place stays.
@@ -37,6 +39,7 @@ export interface Successors {
 export function createSuccessors({ settings, planner }: ChainCore): Successors {
   const { blockCount, maxTokens, replay } = settings
   const failed = new Set<PeerId>()
+  const recent = new Set<PeerId>()
   const liars = new Set<PeerId>()
 
   const ask = async (
@@ -58,9 +61,11 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
   return {
     blame(hop, error) {
       failed.add(hop.peer)
+      recent.add(hop.peer)
       if (KwaaiError.is(error) && wrong.includes(error.code)) liars.add(hop.peer)
       planner?.failed(hop, error)
     },
+    forgive: () => recent.clear(),
     async find(links, { first, last, isBad }, options) {
       const [a, b] = [links[first], links[last]]
       if (a === undefined || b === undefined) return { problem: 'nothing is lost' }
@@ -68,9 +73,12 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
       const classes = new Set(links.map((link) => link.hop.numericsClass))
       const all = { from: 0, to: blockCount }
       let problem = ''
-      // Those that failed come last: they may have come back, or have room again. Who is only in doubt stays instead.
-      const isGone = links.slice(first, last + 1).some((link) => link.lost !== undefined)
-      for (const excluded of isGone ? [failed, liars] : [failed]) {
+      // Those that failed come last: they may have come back, or have room again. Who is only in doubt keeps its
+      // place instead.
+      const bad = links.slice(first, last + 1)
+      const peersOf = (some: readonly HopLink[]): PeerId[] => some.map((link) => link.hop.peer)
+      const never = new Set([...liars, ...peersOf(bad.filter((link) => link.lost === undefined))])
+      for (const excluded of [failed, new Set([...never, ...recent, ...peersOf(bad)]), never]) {
         const some = await ask(span, a.hop.numericsClass, excluded, options)
         if (typeof some !== 'string') return { first, last, hops: some }
         problem ||= some
@@ -78,7 +86,7 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
         if (replay === 'exact' && classes.size > 1) continue
         const whole = await ask(all, a.hop.numericsClass, excluded, options)
         if (typeof whole !== 'string') return withoutEnds(links, whole, isBad)
-        if (liars.size === failed.size) break
+        if (excluded.size === never.size) break
       }
       return { problem }
     }
