@@ -20,7 +20,7 @@ import type { BlockPipelineSource } from '@kwaai/shard/generate'
 import { defaultDrainTimeoutMs, loopbackHost } from './constants.ts'
 import { claimDataDir, loadIdentity } from './data-dir.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
-import { createServing, type ChainTopology } from './serving.ts'
+import { createServing } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
 import { createTeardown } from './teardown.ts'
 import type { NodeStatus } from './status.ts'
@@ -40,8 +40,10 @@ export interface NodeInit {
   announce?: readonly string[]
   /** Multiaddrs of nodes to join. */
   bootstrap?: readonly string[]
-  /** How residuals travel to and between servers: `push` or `star`. Default: what the chain thinks best. */
-  topology?: ChainTopology
+  /** How residuals travel: from server to server (`push`, default), or by way of the client (`star`). */
+  topology?: 'push' | 'star'
+  /** Milliseconds of a round trip above which a server gets no part of the model, only a whole one. Default 150. */
+  maxSplitRttMs?: number
   /** Folder of the node's key. Without one the node has a new identity at each start. */
   dataDir?: string
   /** Weights and caches together at most, in bytes. */
@@ -163,7 +165,10 @@ export async function createNode(
         clock,
         random,
         ...(components.logger ? { logger: components.logger } : {}),
-        ...(init.topology === undefined ? {} : { topology: init.topology })
+        chains: {
+          ...(init.topology === undefined ? {} : { topology: init.topology }),
+          ...(init.maxSplitRttMs === undefined ? {} : { maxSplitRttMs: init.maxSplitRttMs })
+        }
       },
       options
     )

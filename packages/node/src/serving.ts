@@ -18,7 +18,12 @@ import {
   type BlockPipeline,
   type BlockPipelineSource
 } from '@kwaai/shard/generate'
-import { createAdvertiser, createChainSource, type ChainSource } from '@kwaai/shard/route'
+import {
+  createAdvertiser,
+  createChainSource,
+  type ChainSource,
+  type ChainSourceInit
+} from '@kwaai/shard/route'
 import { createBlockServer, type BlockServer } from '@kwaai/shard/session'
 import { countAnswers } from './answers.ts'
 import { nodeError } from './errors.ts'
@@ -35,12 +40,9 @@ export interface ServingComponents {
   clock: Clock
   random: Random
   logger?: Logger
-  /** How residuals travel between the servers. */
-  topology?: ChainTopology
+  /** How chains are chosen and opened. */
+  chains: Pick<ChainSourceInit, 'topology' | 'maxSplitRttMs'>
 }
-
-/** How residuals travel: from server to server, or by way of the client. */
-export type ChainTopology = 'push' | 'star'
 
 /** The two sides of a node: its blocks for others, and the whole model for its own user. */
 export interface Serving {
@@ -163,7 +165,7 @@ async function drainServer(
 
 /** The blocks of this process if it holds them all, else a chain over whoever announces them. */
 async function findBlocks(
-  { opened, loaded, network, records, clock, random, logger, topology }: ServingComponents,
+  { opened, loaded, network, records, clock, random, logger, chains: how }: ServingComponents,
   numericsClass: string,
   undo: Undo,
   options: CallOptions
@@ -178,7 +180,7 @@ async function findBlocks(
       blockCount: config.blockCount,
       hiddenSize: config.hiddenSize,
       numericsClass,
-      ...(topology === undefined ? {} : { topology })
+      ...how
     },
     { network, records, clock, random, ...(logger === undefined ? {} : { logger }) }
   )

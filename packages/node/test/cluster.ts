@@ -19,6 +19,8 @@ export interface ClusterInit {
   args?: readonly string[]
   /** The first client serves the API. */
   api?: boolean
+  /** The servers serve it too. */
+  apis?: boolean
   /** What all nodes reach each other through, as `server-0`, `server-1`, … and clients without a name. */
   wire?: RemoteWire
   /** What the first client is to be. */
@@ -60,7 +62,9 @@ export async function startCluster(
     for (const [index, blocks] of spans.entries()) {
       const { listen, announce } = await placed(`server-${index}`)
       const args = ['--model', path, '--blocks', blocks, '--threads', String(threads)]
-      args.push('--data-dir', join(folder, String(index)), '--no-api', ...(init.args ?? []))
+      args.push('--data-dir', join(folder, String(index)), ...(init.args ?? []))
+      if (init.apis === true) args.push('--api-port', '0')
+      else args.push('--no-api')
       for (const address of listen) args.push('--listen', address)
       for (const address of announce) args.push('--announce', address)
       for (const address of bootstrap()) args.push('--bootstrap', address)

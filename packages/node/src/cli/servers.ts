@@ -7,6 +7,8 @@ import type { NodeStatus } from '../status.ts'
 export interface Server {
   child: ChildProcess
   status: NodeStatus
+  /** Where its API listens, if it does. */
+  apiUrl: string | undefined
   /** True once it was asked to end. */
   ending: boolean
 }
@@ -37,7 +39,8 @@ export async function startServer(
     errorText = (errorText + text).slice(-maxLineLength)
   })
   try {
-    return { child, status: await firstEvent(child, options.signal), ending: false }
+    const { api, ...status } = await firstEvent(child, options.signal)
+    return { child, status, apiUrl: api ?? undefined, ending: false }
   } catch (error) {
     await stopServer({ child, ending: false })
     if (options.signal.aborted) throw error
@@ -52,7 +55,10 @@ export async function startServer(
   }
 }
 
-function firstEvent(child: ChildProcess, signal: AbortSignal): Promise<NodeStatus> {
+/** What `kwaai up --json` says once it serves. */
+type UpEvent = NodeStatus & { api: string | null }
+
+function firstEvent(child: ChildProcess, signal: AbortSignal): Promise<UpEvent> {
   return new Promise((resolve, reject) => {
     let rest = ''
     const onAbort = (): void => reject(signal.reason)
@@ -66,7 +72,7 @@ function firstEvent(child: ChildProcess, signal: AbortSignal): Promise<NodeStatu
       if (end < 0) return
       signal.removeEventListener('abort', onAbort)
       try {
-        resolve(JSON.parse(rest.slice(0, end)) as NodeStatus)
+        resolve(JSON.parse(rest.slice(0, end)) as UpEvent)
       } catch (error) {
         reject(error)
       }
