@@ -1,8 +1,10 @@
-import type { ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import diagnostics from 'node:diagnostics_channel'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { KwaaiError, type BlockRunner, type BlockStep, type Clock } from '@kwaai/interface'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createGgmlBackend } from '../src/ggml/index.ts'
@@ -94,8 +96,47 @@ it('ends with its parent: the child process ends when the channel does', async (
   await withRunner({}, async (runner, child) => {
     const session = await runner.open({ maxTokens: 600 })
     const busy = code(runner.forward([step(session, 0, 600)]))
-    child.disconnect()
+    child.stdio[3]?.destroy()
     expect(await busy).toBe('ERR_BACKEND_CRASHED')
+  })
+})
+
+/** Whether a process has ended, be it that nobody asked for its status. */
+async function ended(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return true
+  }
+  if (process.platform !== 'linux') return false
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ') Z')
+  return /\) [ZX]/.test(stat)
+}
+
+it('ends with its parent that is killed, even while it computes', async () => {
+  // Where the system tells the child, it does not matter how long the computation would take.
+  const rows = process.platform === 'linux' ? 40_000 : 600
+  const parent = fileURLToPath(new URL('./ggml-parent.ts', import.meta.url))
+  const node = spawn(process.execPath, ['--conditions=kwaai:source', parent, String(rows)])
+  const over = once(node, 'exit')
+  let said = ''
+  for await (const text of node.stdout) {
+    said += String(text)
+    if (said.endsWith('\n')) node.kill('SIGKILL')
+  }
+  await over
+  const pid = Number(said)
+  expect(pid).toBeGreaterThan(0)
+  while (!(await ended(pid)));
+})
+
+it('takes no notice of signals to the whole group: its parent has to end first', async () => {
+  await withRunner({}, async (runner, child) => {
+    const session = await runner.open({ maxTokens: 8 })
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) child.kill(signal)
+    expect(await code(runner.forward([step(session, 0, 2)]))).toBe('no error')
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) child.kill(signal)
+    expect(await code(runner.forward([step(session, 2, 2)]))).toBe('no error')
   })
 })
 

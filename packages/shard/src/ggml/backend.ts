@@ -90,8 +90,8 @@ export function createGgmlBackend(
         maxKvBytes: Math.min(maxKvBytes, 2 ** 44),
         variant: init.variant
       }
-      const facts = await process.call('start', request, { signal: deadline.signal })
-      return { process, facts }
+      const { reply } = await process.call('start', request, { signal: deadline.signal })
+      return { process, facts: reply }
     } catch (error) {
       await process.end()
       if (KwaaiError.is(error, 'ERR_BACKEND_CLOSED')) throw error
@@ -138,7 +138,7 @@ export function createGgmlBackend(
     const { process } = await ready(options)
     const specs = parts.map(({ spec }) => spec)
     // Not to be cancelled on the way: what nobody knows of would stay loaded.
-    const { runner } = await process.call('load', { ...request, specs })
+    const { runner } = (await process.call('load', { ...request, specs })).reply
     try {
       let before: Promise<unknown> = Promise.resolve()
       for (const [tensor, { tensor: place }] of parts.entries())
@@ -146,13 +146,13 @@ export function createGgmlBackend(
           const length = Math.min(pieceBytes, place.byteLength - offset)
           const bytes = await model.read(place.offset + offset, length, options)
           await before
-          before = process.call('write', { runner, tensor, offset, bytes }, options)
+          before = process.call('write', { runner, tensor, offset }, { ...options, data: [bytes] })
           // It is awaited in the next turn; a failure until then is no unhandled one.
           before.catch(() => undefined)
         }
       await before
-      const { weightBytes } = await process.call('finish', { runner }, options)
-      return { process, runner, weightBytes }
+      const { reply } = await process.call('finish', { runner }, options)
+      return { process, runner, weightBytes: reply.weightBytes }
     } catch (error) {
       await process.call('unload', { runner }).catch(() => undefined)
       throw error

@@ -1,17 +1,16 @@
-import type { KvRows, StepFailure } from '@kwaai/interface'
+import type { BlockStep, KvRows, StepFailure } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import { buildBlockGraph, type BlockGraph, type BlockRange, type GraphPart } from './block-graph.ts'
 import { graphsPerSession, kvBucket, maxGraphRows, maxGraphs } from './constants.ts'
 import { createKvCache, type KvCache } from './kv-cache.ts'
 import { fillMask } from './mask.ts'
-import type { WireStep } from './messages.ts'
 import type { Ggml } from './native.ts'
 import { findBadRow } from '../bad-row.ts'
 
 /** A range of blocks in the process that computes it. Calls must not overlap. */
 export interface BlockHost {
   open(maxTokens: number): number
-  forward(steps: readonly WireStep[]): Promise<(Float32Array | StepFailure)[]>
+  forward(steps: readonly BlockStep[]): (Float32Array | StepFailure)[]
   trim(session: number, length: number): void
   exportKv(session: number, from: number, to: number): Uint8Array
   importKv(session: number, rows: KvRows): void
@@ -25,7 +24,7 @@ interface Piece {
   step: number
   session: number
   cache: KvCache
-  kernel: WireStep['kernel']
+  kernel: BlockStep['kernel']
   past: number
   hidden: Float32Array
   /** First row within its step. */
@@ -37,9 +36,6 @@ interface CachedGraph extends BlockGraph {
   sessions: readonly number[]
   maskData: readonly Uint16Array[]
 }
-
-// Fewer rows than these take milliseconds; more are computed off this thread, so that it hears its parent end.
-const asyncRows = 8
 
 /**
  * @param budget bytes that caches may still take, shared with the other ranges of this process.
@@ -103,7 +99,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
   }
 
   /** Runs pieces of different sessions in one graph; results in their order. */
-  async function run(pieces: readonly Piece[]): Promise<Float32Array[]> {
+  function run(pieces: readonly Piece[]): Float32Array[] {
     const graph = graphOf(pieces)
     const positions = new Int32Array(graph.rows)
     let first = 0
@@ -126,7 +122,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
       c.ggml_backend_tensor_set(graph.hidden, last, row * hiddenSize * 4, hiddenSize * 4)
     c.ggml_backend_tensor_set(graph.positions, positions, 0, positions.byteLength)
 
-    const status = first < asyncRows ? ggml.compute(graph.graph) : await ggml.computeAsync(graph.graph)
+    const status = ggml.compute(graph.graph)
     if (status !== 0) throw new Error(`ggml_backend_graph_compute returned ${status}`)
     let offset = 0
     return pieces.map(({ rows }) => {
@@ -144,7 +140,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
       return nextSession++
     },
 
-    async forward(steps) {
+    forward(steps) {
       const pieces = plan(steps, find, hiddenSize)
       const results: (Float32Array | StepFailure)[] = steps.map(
         ({ hidden }) => new Float32Array(hidden.length)
@@ -162,7 +158,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
           rows += piece.rows
         }
         if (wave.length === 0) break
-        const outputs = await run(wave)
+        const outputs = run(wave)
         for (const [i, piece] of wave.entries()) {
           const output = outputs[i] as Float32Array
           const failure = findBadRow(output, hiddenSize)
@@ -171,7 +167,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
             piece.cache.length = piece.past + piece.rows
           } else {
             // The rows leave nothing behind that a later step could meet under its mask.
-            const { past } = steps[piece.step] as WireStep
+            const { past } = steps[piece.step] as BlockStep
             piece.cache.erase(past, piece.past + piece.rows)
             results[piece.step] = { failure: failure.failure, row: piece.first + failure.row }
           }
@@ -211,7 +207,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
  * Checks all steps before any of them runs, and cuts them into pieces a graph can take. From then on rows past a
  * step's start are gone, whatever becomes of it.
  */
-function plan(steps: readonly WireStep[], find: (session: number) => KvCache, hiddenSize: number): Piece[] {
+function plan(steps: readonly BlockStep[], find: (session: number) => KvCache, hiddenSize: number): Piece[] {
   const caches = new Map<number, KvCache>()
   for (const [index, { session, past, hidden }] of steps.entries()) {
     const cache = find(session)

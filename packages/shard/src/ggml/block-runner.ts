@@ -1,4 +1,4 @@
-import type { BlockRunner, BlockStep, KvHandle, KvRows, StepFailure } from '@kwaai/interface'
+import type { BlockRunner, BlockStep, KvHandle, KvRows } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { kvBucket } from './constants.ts'
@@ -35,7 +35,7 @@ export function createBlockRunner(
         throw shardError('ERR_BACKEND_INVALID_STEP', `Cannot open a session of ${maxTokens} tokens`)
       options?.signal?.throwIfAborted()
       // Not cancelled on the way: a session nobody knows of would stay open.
-      const { session } = await process.call('open', { runner, maxTokens })
+      const { session } = (await process.call('open', { runner, maxTokens })).reply
       if (options?.signal?.aborted !== true) return session as KvHandle
       await process.call('close', { runner, session })
       throw options.signal.reason
@@ -45,9 +45,20 @@ export function createBlockRunner(
       check()
       const sent = steps.map((step, index) => wireStep(step, index, hiddenSize))
       if (sent.length === 0) return []
-      // Serialised before this returns: the caller may use its memory again.
-      const { results } = await process.call('forward', { runner, steps: sent }, options)
-      return results.map(owned)
+      const rows = steps.map(({ hidden }) => hidden)
+      const { reply, data } = await process.call(
+        'forward',
+        { runner, steps: sent },
+        { ...options, data: rows }
+      )
+      let at = 0
+      return reply.failures.map((failure, index) => {
+        if (failure !== null) return failure
+        const bytes = (rows[index] as Float32Array).byteLength
+        at += bytes
+        // In memory of its own.
+        return new Float32Array(bytes === data.length ? data.buffer : data.buffer.slice(at - bytes, at))
+      })
     },
 
     async trim(session, length) {
@@ -64,7 +75,8 @@ export function createBlockRunner(
     async importKv(session, rows, options) {
       check()
       checkFinite(rows)
-      await process.call('importKv', { runner, session, rows }, options)
+      const { from, to, format, data } = rows
+      await process.call('importKv', { runner, session, from, to, format }, { ...options, data: [data] })
     },
 
     async close(session) {
@@ -92,13 +104,7 @@ function wireStep(step: BlockStep, index: number, hiddenSize: number): WireStep 
     throw refuse(`its ${hidden.length} numbers are not rows of ${hiddenSize}`)
   if (!Number.isSafeInteger(past) || past < 0) throw refuse(`it expects ${past} rows in the cache`)
   if (kernel !== 'tile' && kernel !== 'vec') throw refuse(`there is no kernel ${String(kernel)}`)
-  return { session, past, kernel, hidden }
-}
-
-/** The rows in a buffer of their own: what the channel hands out is a view of a whole message. */
-function owned(result: Float32Array | StepFailure): Float32Array | StepFailure {
-  if (!(result instanceof Float32Array) || result.byteLength === result.buffer.byteLength) return result
-  return result.slice()
+  return { session, past, kernel, rows: hidden.length / hiddenSize }
 }
 
 /** @throws A KwaaiError `ERR_BACKEND_INVALID_KV` for rows that hold an infinity or no number. */

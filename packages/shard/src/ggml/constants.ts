@@ -30,5 +30,8 @@ export const defaultMaxKvBytes: number = 4 * 2 ** 30
 /** Default bound of calls that wait. */
 export const defaultMaxWaitingCalls: number = 256
 
+/** Calls the child process has at a time: the one it computes and the next. */
+export const maxSentCalls: number = 2
+
 /** Default wait for the child process to load its libraries and test itself, in milliseconds. */
 export const defaultStartTimeoutMs: number = 30_000

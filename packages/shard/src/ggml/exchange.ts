@@ -2,7 +2,10 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** The exchange's file descriptor in the child process, after standard input, output, error and the channel. */
+/** The file descriptor in the child process on which questions come and answers go. */
+export const channelFd = 3
+
+/** The exchange's file descriptor in the child process. */
 export const exchangeFd = 4
 
 /**

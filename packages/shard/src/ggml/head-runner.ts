@@ -2,10 +2,15 @@ import type { HeadRunner } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { maxGraphRows } from './constants.ts'
-import type { Likeliest } from './messages.ts'
 import type { GgmlProcess } from './process.ts'
 import { checkLogitsMemory } from '../logits-memory.ts'
 import { findBadRow } from '../bad-row.ts'
+
+/** The likeliest token of some logits, and its embedding. */
+interface Likeliest {
+  token: number
+  hidden: Float32Array
+}
 
 /** The two ends of a model in the child process. */
 export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
@@ -33,8 +38,8 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       const own = Int32Array.from(ids)
       for (let at = 0; at < own.length; at += maxGraphRows) {
         const some = own.subarray(at, at + maxGraphRows)
-        const { hidden } = await process.call('embed', { runner, ids: some }, options)
-        out.set(hidden, at * hiddenSize)
+        const { data } = await process.call('embed', { runner }, { ...options, data: [some] })
+        out.set(new Float32Array(data.buffer), at * hiddenSize)
       }
       return out
     },
@@ -51,8 +56,9 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       const bad = findBadRow(hidden, hiddenSize)
       if (bad !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
-      const ask = (): Promise<Likeliest> => process.call('logits', { runner, hidden }, options)
-      likeliest = await process.exchange.read(ask, into)
+      const ask = () => process.call('logits', { runner }, { ...options, data: [hidden] })
+      const { reply, data } = await process.exchange.read(ask, into)
+      likeliest = { token: reply.token, hidden: new Float32Array(data.buffer) }
       return into
     },
 

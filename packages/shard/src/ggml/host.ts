@@ -9,8 +9,18 @@ import { blockRange, headWeights } from './parts.ts'
 import { selfTest } from './self-test.ts'
 import { createWeights, type Weights, type WeightSpec } from './weights.ts'
 
+/** An answer, and the pieces of its data. */
+export interface Reply<N extends CallName> {
+  reply: Calls[N][1]
+  data?: readonly ArrayBufferView[]
+}
+
 /** Answers calls, one after another. */
-export type Host = { [N in CallName]: (request: Calls[N][0]) => Calls[N][1] | Promise<Calls[N][1]> }
+export type Host = {
+  [N in CallName]: (request: Calls[N][0], data: Uint8Array<ArrayBuffer>) => Reply<N>
+}
+
+const nothing = { reply: undefined }
 
 interface Runner {
   weights: Weights
@@ -48,13 +58,14 @@ export function createHost(): Host {
   }
 
   return {
-    async start(init) {
+    start(init) {
       const ggml = openGgml(init.dir, init.threads, init.variant)
-      await selfTest(ggml)
+      selfTest(ggml)
       opened = { ggml, init, budget: { bytes: init.maxKvBytes } }
       const types = [...ggml.extraBufferTypes, ggml.bufferType]
       const bufferTypes = types.map((type) => ggml.c.ggml_backend_buft_name(type))
-      return { version: ggml.version, commit: ggml.commit, variant: ggml.variant, bufferTypes }
+      const { version, commit, variant } = ggml
+      return { reply: { version, commit, variant, bufferTypes } }
     },
     load({ part, config, specs }) {
       const weights = createWeights(state().ggml, specs)
@@ -63,11 +74,11 @@ export function createHost(): Host {
         throw shardError('ERR_BACKEND_OUT_OF_MEMORY', `Cannot load the weights: no memory for ${bytes} bytes`)
       }
       runners.set(next, { weights, specs, config, part })
-      return { runner: next++ }
+      return { reply: { runner: next++ } }
     },
-    write({ runner, tensor, offset, bytes }) {
-      find(runner).weights.write(tensor, offset, bytes)
-      return undefined
+    write({ runner, tensor, offset }, data) {
+      find(runner).weights.write(tensor, offset, data)
+      return nothing
     },
     finish({ runner }) {
       const { ggml, init, budget } = state()
@@ -79,7 +90,7 @@ export function createHost(): Host {
         const range = blockRange(ggml, config, specs, weights, init.kvFormat)
         loaded.blocks = createBlockHost(ggml, range, budget)
       }
-      return { weightBytes: weights.bytes }
+      return { reply: { weightBytes: weights.bytes } }
     },
     unload({ runner }) {
       const loaded = find(runner)
@@ -87,32 +98,53 @@ export function createHost(): Host {
       loaded.head?.free()
       loaded.weights.free()
       runners.delete(runner)
-      return undefined
+      return nothing
     },
-    open: ({ runner, maxTokens }) => ({ session: blocks(runner).open(maxTokens) }),
-    forward: async ({ runner, steps }) => ({ results: await blocks(runner).forward(steps) }),
+    open: ({ runner, maxTokens }) => ({ reply: { session: blocks(runner).open(maxTokens) } }),
+    forward({ runner, steps }, data) {
+      const { hiddenSize } = find(runner).config
+      const floats = new Float32Array(data.buffer)
+      let row = 0
+      const results = blocks(runner).forward(
+        steps.map(({ session, past, kernel, rows }) => {
+          const hidden = floats.subarray(row * hiddenSize, (row + rows) * hiddenSize)
+          row += rows
+          return { session, past, kernel, hidden }
+        })
+      )
+      return {
+        reply: { failures: results.map((result) => (result instanceof Float32Array ? null : result)) },
+        data: results.filter((result) => result instanceof Float32Array)
+      }
+    },
     trim({ runner, session, length }) {
       blocks(runner).trim(session, length)
-      return undefined
+      return nothing
     },
-    exportKv: ({ runner, session, from, to }) => ({ data: blocks(runner).exportKv(session, from, to) }),
-    importKv({ runner, session, rows }) {
-      blocks(runner).importKv(session, rows)
-      return undefined
+    exportKv: ({ runner, session, from, to }) => ({
+      reply: undefined,
+      data: [blocks(runner).exportKv(session, from, to)]
+    }),
+    importKv({ runner, session, from, to, format }, data) {
+      blocks(runner).importKv(session, { from, to, format, data })
+      return nothing
     },
     close({ runner, session }) {
       blocks(runner).close(session)
-      return undefined
+      return nothing
     },
-    embed: ({ runner, ids }) => ({ hidden: head(runner).embed(ids) }),
-    logits({ runner, hidden }) {
+    embed: ({ runner }, data) => ({
+      reply: undefined,
+      data: [head(runner).embed(new Int32Array(data.buffer))]
+    }),
+    logits({ runner }, data) {
       const host = head(runner)
-      const logits = host.logits(hidden)
+      const logits = host.logits(new Float32Array(data.buffer))
       const bytes = new Uint8Array(logits.buffer)
       for (let written = 0; written < bytes.length;)
         written += writeSync(exchangeFd, bytes, written, bytes.length - written, written)
       const token = likeliest(logits)
-      return { token, hidden: host.embed(Int32Array.of(token)) }
+      return { reply: { token }, data: [host.embed(Int32Array.of(token))] }
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { KvRows, RowKernel, StepFailure } from '@kwaai/interface'
+import type { RowKernel, StepFailure } from '@kwaai/interface'
 import type { LlamaConfig } from '../gguf/index.ts'
 import type { WeightSpec } from './weights.ts'
 
@@ -23,21 +23,15 @@ export interface StartReply {
   bufferTypes: string[]
 }
 
-/** One step as it travels: a {@link BlockStep} whose rows are in order. */
+/** One step as it travels: a `BlockStep` whose rows are in order and come as data. */
 export interface WireStep {
   session: number
   past: number
   kernel: RowKernel
-  hidden: Float32Array
+  rows: number
 }
 
-/** The likeliest token of some logits, and its embedding. */
-export interface Likeliest {
-  token: number
-  hidden: Float32Array
-}
-
-/** Every question to the child process, with its answer. */
+/** Every question to the child process, with its answer; what is said of data goes beside them. */
 export interface Calls {
   start: [request: StartRequest, reply: StartReply]
   /** Makes room for a part of a model; its bytes follow. */
@@ -45,38 +39,51 @@ export interface Calls {
     request: { part: 'blocks' | 'head'; config: LlamaConfig; specs: readonly WeightSpec[] },
     reply: { runner: number }
   ]
-  write: [request: { runner: number; tensor: number; offset: number; bytes: Uint8Array }, reply: undefined]
+  /** Data: a piece of the tensor. */
+  write: [request: { runner: number; tensor: number; offset: number }, reply: undefined]
   finish: [request: { runner: number }, reply: { weightBytes: number }]
   unload: [request: { runner: number }, reply: undefined]
   open: [request: { runner: number; maxTokens: number }, reply: { session: number }]
+  /** Data: the rows of all steps; those of the steps that did not fail. */
   forward: [
     request: { runner: number; steps: readonly WireStep[] },
-    reply: { results: (Float32Array | StepFailure)[] }
+    reply: { failures: (StepFailure | null)[] }
   ]
   trim: [request: { runner: number; session: number; length: number }, reply: undefined]
-  exportKv: [
-    request: { runner: number; session: number; from: number; to: number },
-    reply: { data: Uint8Array }
+  /** Data of the reply: the rows. */
+  exportKv: [request: { runner: number; session: number; from: number; to: number }, reply: undefined]
+  /** Data: the rows. */
+  importKv: [
+    request: { runner: number; session: number; from: number; to: number; format: KvFormat },
+    reply: undefined
   ]
-  importKv: [request: { runner: number; session: number; rows: KvRows }, reply: undefined]
   close: [request: { runner: number; session: number }, reply: undefined]
-  embed: [request: { runner: number; ids: Int32Array }, reply: { hidden: Float32Array }]
+  /** Data: token ids, `Int32Array`; their embeddings. */
+  embed: [request: { runner: number }, reply: undefined]
   /**
-   * The logits are in the exchange when the reply comes. The likeliest token's embedding comes along, since it
-   * is mostly the next thing asked for.
+   * Data: a row; the embedding of the likeliest token, since it is mostly the next thing asked for. The logits are
+   * in the exchange when the reply comes.
    */
-  logits: [request: { runner: number; hidden: Float32Array }, reply: Likeliest]
+  logits: [request: { runner: number }, reply: { token: number }]
 }
 
 /** The name of a question. */
 export type CallName = keyof Calls
 
-/** A question on its way to the child process. `cancel` takes back one that has not begun. */
-export type ToChild =
-  | { id: number; call: CallName; request: Calls[CallName][0] }
-  | { id: number; call: 'cancel' }
+/** An answer with its data. */
+export interface Answer<N extends CallName> {
+  reply: Calls[N][1]
+  data: Uint8Array<ArrayBuffer>
+}
 
-/** An answer on its way back. */
+/** The head of a question on its way to the child process. */
+export interface ToChild<N extends CallName = CallName> {
+  id: number
+  call: N
+  request: Calls[N][0]
+}
+
+/** The head of an answer on its way back. */
 export type FromChild =
   | { id: number; reply: Calls[CallName][1] }
   | { id: number; error: { code: string; message: string; details: Readonly<Record<string, unknown>> } }

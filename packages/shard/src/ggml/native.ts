@@ -26,10 +26,8 @@ export interface Ggml {
   readonly bufferType: number
   /** Buffer types that hold weights in an order of their own (`CPU_REPACK`, `AMX`), in ggml's order. */
   readonly extraBufferTypes: readonly number[]
-  /** Computes a graph on this thread. */
+  /** Computes a graph. */
   compute(graph: number): number
-  /** Computes a graph on another thread, so that this one still hears its parent. */
-  computeAsync(graph: number): Promise<number>
 }
 
 const initParams = koffi.struct('kwaai_ggml_init_params', {
@@ -135,9 +133,6 @@ export function openGgml(dir: string, threads: number, variant?: string): Ggml {
   if (backend === 0) throw new Error('ggml offers no CPU device')
   c.ggml_backend_cpu_set_n_threads(backend, threads)
 
-  const compute = c.ggml_backend_graph_compute as typeof c.ggml_backend_graph_compute & {
-    async(backend: number, graph: number, done: (error: Error | null, status: number) => void): void
-  }
   return {
     c,
     version,
@@ -147,11 +142,7 @@ export function openGgml(dir: string, threads: number, variant?: string): Ggml {
     backend,
     bufferType: c.ggml_backend_dev_buffer_type(device),
     extraBufferTypes: extraBufferTypes(c, device, reg),
-    compute: (graph) => compute(backend, graph),
-    computeAsync: (graph) =>
-      new Promise((resolve, reject) => {
-        compute.async(backend, graph, (error, status) => (error === null ? resolve(status) : reject(error)))
-      })
+    compute: (graph) => c.ggml_backend_graph_compute(backend, graph)
   }
 }
 

@@ -1,10 +1,19 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
+import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { CallOptions } from '@kwaai/interface'
 import { KwaaiError } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
-import { createExchange, type Exchange } from './exchange.ts'
-import type { CallName, Calls, FromChild, ToChild } from './messages.ts'
+import { maxSentCalls } from './constants.ts'
+import { channelFd, createExchange, type Exchange } from './exchange.ts'
+import { createFrameReader, encodeFrame } from './frames.ts'
+import type { Answer, CallName, Calls, FromChild, ToChild } from './messages.ts'
+
+/** Options of {@link GgmlProcess.call}. */
+export interface AskOptions extends CallOptions {
+  /** Pieces of data; copied before the call returns. */
+  data?: readonly ArrayBufferView[]
+}
 
 /** The child process that computes, as seen from here. */
 export interface GgmlProcess {
@@ -18,13 +27,16 @@ export interface GgmlProcess {
    * @throws A KwaaiError `ERR_BACKEND_CRASHED` when the process ends first, `ERR_BACKEND_BUSY` when too many
    * questions wait, `ERR_BACKEND_CLOSED` after `end`; the signal's reason; or whatever the child answers.
    */
-  call<N extends CallName>(name: N, request: Calls[N][0], options?: CallOptions): Promise<Calls[N][1]>
+  call<N extends CallName>(name: N, request: Calls[N][0], options?: AskOptions): Promise<Answer<N>>
   /** Ends the process at once; calls that wait reject. */
   end(): Promise<void>
 }
 
+/** A question nobody gave up. */
 interface Pending {
-  resolve(reply: Calls[CallName][1]): void
+  id: number
+  frame: Uint8Array
+  resolve(answer: Answer<CallName>): void
   reject(error: unknown): void
 }
 
@@ -36,17 +48,23 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
   const own = import.meta.url
   const fromSource = own.endsWith('.ts')
   const exchange = createExchange()
-  const child: ChildProcess = fork(
-    fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', own)),
-    [],
+  const child: ChildProcess = spawn(
+    process.execPath,
+    [
+      ...(fromSource ? ['--conditions=kwaai:source'] : []),
+      fileURLToPath(new URL(fromSource ? './child.ts' : './child.js', own))
+    ],
     {
-      serialization: 'advanced',
-      execArgv: fromSource ? ['--conditions=kwaai:source'] : [],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc', exchange.fd],
-      env: { ...process.env, GGML_NO_BACKTRACE: '1' }
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', exchange.fd],
+      env: { ...process.env, GGML_NO_BACKTRACE: '1' },
+      windowsHide: true
     }
   )
+  const channel = child.stdio[channelFd] as Duplex
+  // In order of arrival. The child has the first few, so that it never waits for the next; one that it has is
+  // computed even when its caller has given up.
   const pending = new Map<number, Pending>()
+  const sent = new Set<number>()
   let next = 0
   let errorText = ''
   let gone: KwaaiError | undefined
@@ -88,26 +106,42 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
       resolve()
     })
   })
-  child.on('message', (message: FromChild) => {
-    const call = pending.get(message.id)
-    pending.delete(message.id)
-    if (call === undefined) return
-    if ('reply' in message) return call.resolve(message.reply)
-    const { code, message: text, details } = message.error
-    call.reject(new KwaaiError(code, text, { details }))
-  })
-  const send = (message: ToChild): void => {
-    // A failed send means that the process is ending; its `close` event settles what waits.
-    if (child.connected) child.send(message, () => undefined)
+  const sendNext = (): void => {
+    for (const { id, frame } of pending.values()) {
+      if (sent.size >= maxSentCalls) return
+      if (sent.has(id)) continue
+      sent.add(id)
+      channel.write(frame)
+    }
   }
+  const read = createFrameReader<FromChild>(({ head, data }) => {
+    const call = pending.get(head.id)
+    pending.delete(head.id)
+    sent.delete(head.id)
+    sendNext()
+    if (call === undefined) return
+    if (!('error' in head)) return call.resolve({ reply: head.reply, data })
+    const { code, message, details } = head.error
+    call.reject(new KwaaiError(code, message, { details }))
+  })
+  channel.on('data', (bytes: Uint8Array) => {
+    try {
+      read(bytes)
+    } catch (error) {
+      finish(crashed(error instanceof Error ? error.message : String(error), error))
+      child.kill('SIGKILL')
+    }
+  })
+  // The process is ending then; its `exit` event settles what waits.
+  channel.on('error', () => undefined)
 
   return {
     get alive() {
       return gone === undefined
     },
     exchange,
-    call<N extends CallName>(name: N, request: Calls[N][0], { signal }: CallOptions = {}) {
-      return new Promise<Calls[N][1]>((resolve, reject) => {
+    call<N extends CallName>(name: N, request: Calls[N][0], { signal, data }: AskOptions = {}) {
+      return new Promise<Answer<N>>((resolve, reject) => {
         if (signal?.aborted === true) return reject(signal.reason)
         if (gone !== undefined) return reject(gone)
         if (pending.size >= maxWaitingCalls)
@@ -119,14 +153,15 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
         const id = next++
         const abort = (): void => {
           pending.delete(id)
-          send({ id, call: 'cancel' })
           reject(signal?.reason)
         }
         const settled = (): void => signal?.removeEventListener('abort', abort)
         pending.set(id, {
-          resolve(reply) {
+          id,
+          frame: encodeFrame({ id, call: name, request } satisfies ToChild<N>, data),
+          resolve(answer) {
             settled()
-            resolve(reply as Calls[N][1])
+            resolve(answer as Answer<N>)
           },
           reject(error) {
             settled()
@@ -134,7 +169,7 @@ export function startGgmlProcess(maxWaitingCalls: number): GgmlProcess {
           }
         })
         signal?.addEventListener('abort', abort, { once: true })
-        send({ id, call: name, request })
+        sendNext()
       })
     },
     async end() {

@@ -101,6 +101,7 @@ export const baseSignatures = {
   ggml_backend_buft_name: ['str', 'ptr'],
   ggml_backend_alloc_ctx_tensors_from_buft: ['ptr', 'ptr', 'ptr'],
   ggml_backend_buffer_free: ['void', 'ptr'],
+  ggml_backend_buffer_get_base: ['ptr', 'ptr'],
   ggml_backend_buffer_set_usage: ['void', 'ptr', 'int'],
   ggml_backend_buffer_get_size: ['size', 'ptr'],
   ggml_backend_tensor_set: ['void', 'ptr', 'bytes', 'size', 'size'],

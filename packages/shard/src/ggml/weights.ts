@@ -1,6 +1,7 @@
 import { createContext, ggmlType } from './context.ts'
 import type { Ggml } from './native.ts'
 import { rowMultiple } from './row-multiple.ts'
+import { preferHugePages } from './system.ts'
 
 /** A tensor to be loaded: as the file describes it. */
 export interface WeightSpec {
@@ -95,6 +96,7 @@ export function createWeights(ggml: Ggml, specs: readonly WeightSpec[]): Weights
       return undefined
     }
     buffers.push(buffer)
+    preferHugePages(c.ggml_backend_buffer_get_base(buffer), c.ggml_backend_buffer_get_size(buffer))
     c.ggml_backend_buffer_set_usage(buffer, 1) // GGML_BACKEND_BUFFER_USAGE_WEIGHTS
     for (const { spec, tensor } of group) {
       const bytes = c.ggml_nbytes(tensor)
