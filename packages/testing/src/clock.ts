@@ -54,7 +54,8 @@ export function createFakeClock(init: { now?: number } = {}): FakeClock {
           reject(signal?.reason)
         }
         const sleeper: Sleeper = {
-          at: elapsed + Math.max(0, ms),
+          // However short it is, time passes: or who waits for a rounding error would wait for ever.
+          at: ms > 0 ? Math.max(elapsed + ms, elapsed * (1 + Number.EPSILON)) : elapsed,
           wake: () => {
             sleepers.delete(sleeper)
             signal?.removeEventListener('abort', abort)

@@ -44,6 +44,16 @@ test('the fake clock goes from one sleeper to the next', async () => {
   expect([woken.at(-1), clock.monotonic()]).toEqual(['late', 0.3])
 })
 
+test('time passes on the fake clock however short the sleep', async () => {
+  const clock = createFakeClock()
+  await clock.advance(123_456.7)
+  const before = clock.monotonic()
+  void clock.sleep(1e-12)
+  await clock.advanceToNext()
+  expect(clock.monotonic()).toBeGreaterThan(before)
+  expect(clock.monotonic()).toBeCloseTo(before, 9)
+})
+
 test('a sleep on the fake clock ends with the reason of its signal', async () => {
   const clock = createFakeClock()
   const reason = new Error('enough')
