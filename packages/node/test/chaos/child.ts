@@ -16,7 +16,7 @@ export interface ChildInit {
   seed: string
 }
 
-/** Shares of the frames of the shard protocol, sent and received. */
+/** Shares, or numbers, of frames of the shard protocol, sent and received. */
 export interface FrameRates {
   drop: number
   duplicate: number

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import type { WireRule } from '../wire/index.ts'
 import type { FrameRates } from './child.ts'
 import type { Fleet, Server } from './fleet.ts'
@@ -15,6 +16,8 @@ export interface Injector {
   /** The latest faults, with the second at which each began. */
   history: { atS: number; text: string }[]
   counts: Record<FaultKind, number>
+  /** Frames lost and doubled, as far as it is known. */
+  frames(): FrameRates
 }
 
 /** What an injector tells. */
@@ -56,6 +59,7 @@ export function createInjector({ fleet, seconds, onFinding }: InjectorInit): Inj
     cut: 0
   }
 
+  const frames = new Map<ChildProcess, FrameRates>()
   const nameOf = (index: number): string => fleet.servers[index]?.name ?? fleet.clientName
   const withRule = async (rule: WireRule, ms: number, signal: AbortSignal): Promise<void> => {
     rules.add(rule)
@@ -128,12 +132,28 @@ export function createInjector({ fleet, seconds, onFinding }: InjectorInit): Inj
       await set({ drop: 0, duplicate: 0, [fault.kind]: fault.amount })
       await pause(fault.forMs, signal)
       await set({ drop: 0, duplicate: 0 })
+      await countFrames(index)
     }
+  }
+  /** Notes what a process has done so far; a later fault may kill it. */
+  const countFrames = async (index: number): Promise<void> => {
+    const server = fleet.servers[index]
+    const running = server === undefined ? fleet.client : server.running
+    const done = await running?.call('frameFaults').catch(() => undefined)
+    if (running !== undefined && done !== undefined) frames.set(running.child, done)
   }
 
   return {
     history,
     counts,
+    frames() {
+      const sum = { drop: 0, duplicate: 0 }
+      for (const { drop, duplicate } of frames.values()) {
+        sum.drop += drop
+        sum.duplicate += duplicate
+      }
+      return sum
+    },
     now: () => [...active],
     async run(fault, signal) {
       const names = fault.whom.length === 0 ? 'all' : fault.whom.map(nameOf).join(' and ')

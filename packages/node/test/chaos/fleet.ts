@@ -71,6 +71,11 @@ export interface Fleet {
   end(): Promise<void>
 }
 
+const scripts = {
+  server: new URL('./server.ts', import.meta.url),
+  client: new URL('./client.ts', import.meta.url)
+}
+
 const startTimeoutMs = 90_000
 
 /** Starts everything and waits until a chain can serve. */
@@ -108,7 +113,7 @@ export async function startFleet(init: {
     return [...seen.values()]
   }
   const spawn = async <C extends Common>(
-    script: string,
+    script: keyof typeof scripts,
     at: Place,
     node: ChildInit['node'],
     ready: (call: Caller<C>) => Promise<{ heapBytes: number }>

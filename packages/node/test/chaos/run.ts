@@ -256,13 +256,7 @@ function createRun(
     /** Looks for what is left behind. */
     async settle(): Promise<void> {
       onProgress('looking for what is left behind')
-      for (const faults of await Promise.all([
-        ...fleet.servers.map(({ running }) => running?.call('frameFaults')),
-        fleet.client.call('frameFaults')
-      ])) {
-        report.frames.drop += faults?.drop ?? 0
-        report.frames.duplicate += faults?.duplicate ?? 0
-      }
+      report.frames = injector.frames()
       await fleet.client.call('stop')
       await grown('client', fleet.client)
       for (const server of fleet.servers) {

@@ -60,7 +60,7 @@ export function createSchedule(seed: number, servers: number): Schedule {
     },
     soft() {
       const kind = pick(soft, softWeights)
-      const amount = kind === 'drop' ? 0.01 * soft.next() : kind === 'duplicate' ? 0.1 * soft.next() : 0
+      const amount = kind === 'drop' ? 0.03 * soft.next() : kind === 'duplicate' ? 0.2 * soft.next() : 0
       return {
         kind,
         whom: kind === 'delay-all' ? [] : [Math.floor(soft.next() * (servers + 1))],
