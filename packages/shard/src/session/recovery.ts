@@ -228,7 +228,7 @@ export function createRecovery(core: ChainCore): Recovery {
 
   const retire = (link: HopLink): void => {
     const error = doubts.get(link) ?? link.lost?.error
-    doubts.delete(link)
+    if (doubts.delete(link)) successors.blame(link.hop, error)
     cuts.delete(link)
     link.abort(error)
   }
@@ -352,7 +352,8 @@ export function createRecovery(core: ChainCore): Recovery {
     },
     doubt(link, error) {
       if (planner === undefined || doubts.has(link) || link.lost !== undefined) return
-      successors.blame(link.hop, error)
+      // It may only be busy. Where nobody takes its place, others go on with it too.
+      successors.suspect(link.hop, error)
       doubts.set(link, error)
       run()
     },

@@ -22,6 +22,8 @@ export interface Succession {
 export interface Successors {
   /** A server failed: others are preferred from now on. */
   blame(hop: PlannedHop, error: unknown): void
+  /** A server may have failed: this session prefers others, and nobody else is told yet. */
+  suspect(hop: PlannedHop, error: unknown): void
   /** A step was answered since: those that failed before are looked at anew. */
   forgive(): void
   /**
@@ -58,11 +60,16 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
     return covers(hops, span) ? hops : 'the servers found do not cover the blocks'
   }
 
+  const suspect = (hop: PlannedHop, error: unknown): void => {
+    failed.add(hop.peer)
+    recent.add(hop.peer)
+    if (KwaaiError.is(error) && wrong.includes(error.code)) liars.add(hop.peer)
+  }
+
   return {
+    suspect,
     blame(hop, error) {
-      failed.add(hop.peer)
-      recent.add(hop.peer)
-      if (KwaaiError.is(error) && wrong.includes(error.code)) liars.add(hop.peer)
+      suspect(hop, error)
       planner?.failed(hop, error)
     },
     forgive: () => recent.clear(),
