@@ -179,7 +179,8 @@ export function createBlockServer(init: BlockServerInit, components: BlockServer
         if (session.busy() || session.ended.signal.aborted) continue
         wait = Math.min(wait, session.heardAt + idleTimeoutMs - now)
       }
-      await clock.sleep(wait, { signal }).catch(() => undefined)
+      // At least a moment: a wait that rounding makes of nothing would never pass.
+      await clock.sleep(Math.max(1, wait), { signal }).catch(() => undefined)
     }
   }
 
