@@ -1,6 +1,6 @@
 import type { RouteConstraintName, RouteConstraints } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
-import type { ChainPlan } from '../session/chain.ts'
+import type { ChainPlan } from '../session/chain-options.ts'
 import type { PlannedHop } from '../session/hop.ts'
 import type { Advert } from './advert.ts'
 import {

@@ -1,6 +1,6 @@
 import { shardError } from '../errors.ts'
 import type { PipelineStep } from '../generate/pipeline.ts'
-import type { ChainOptions, ChainPlan } from './chain.ts'
+import type { ChainOptions, ChainPlan } from './chain-options.ts'
 import { findBadRow } from '../bad-row.ts'
 
 /** @returns the rows of a step that can run. */

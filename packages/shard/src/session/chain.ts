@@ -1,23 +1,14 @@
-import {
-  deadlineSignal,
-  KwaaiError,
-  type CallOptions,
-  type Clock,
-  type Logger,
-  type Network,
-  type Random
-} from '@kwaai/interface'
+import { deadlineSignal, type KwaaiError } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { BlockPipeline, PipelineStep } from '../generate/pipeline.ts'
 import { checkPlan, checkStep } from './chain-checks.ts'
-import { chainSettings } from './chain-settings.ts'
+import { chainSettings, type ChainComponents, type ChainOptions, type ChainPlan } from './chain-options.ts'
 import type { ChainCore, Flight, RecoveryEvent } from './core.ts'
 import { createFlow, createRun } from './flow.ts'
 import { hopError, type HopLink, type HopStats, type PlannedHop } from './hop.ts'
 import { openLinks } from './opening.ts'
 import { createRecovery } from './recovery.ts'
 import { createRefusals } from './refusals.ts'
-import type { SpanPlanner } from './replacement.ts'
 import { rowsToBytes } from './rows.ts'
 import { createStepLog } from './step-log.ts'
 import { createWatch } from './watch.ts'
@@ -31,70 +22,6 @@ const closeTimeoutMs = 2_000
 
 /** Servers that were replaced, of which a chain still tells what they did. */
 const maxFormer = 64
-
-/** Which servers run which blocks of which model. */
-export interface ChainPlan {
-  /** SHA-256 of the model file, 64 lower-case hex digits. */
-  modelHash: string
-  /** Blocks of the whole model; the hops cover them all, in order, each once. */
-  blockCount: number
-  hops: readonly PlannedHop[]
-}
-
-/** What a chain needs. */
-export interface ChainComponents {
-  network: Network
-  clock: Clock
-  random: Random
-  logger?: Logger
-  /** Finds servers that take over. Default: the chain ends with the first server that fails. */
-  planner?: SpanPlanner
-}
-
-/** How a chain is opened. */
-export interface ChainOptions extends CallOptions {
-  /** Rows the session will hold at most. */
-  maxTokens: number
-  /** Width of the residual, as the client's own copy of the model's ends has it. */
-  hiddenSize: number
-  /**
-   * `push`: servers hand rows to each other, and the client carries them only where two servers cannot;
-   * `star`: the client carries all rows. Default `push`.
-   */
-  topology?: 'push' | 'star'
-  /**
-   * `exact`: whoever takes over computes in the same numerics class, so the bits are those of an undisturbed
-   * run; `approximate`: a server of another class may take over, and the text may be another one. Default `exact`.
-   */
-  replay?: 'exact' | 'approximate'
-  /** Milliseconds to open the session at all hops. Default 10,000. */
-  openTimeoutMs?: number
-  /** Milliseconds a step may take through all hops, recovery included, before what rows add. Default 30,000. */
-  stepTimeoutMs?: number
-  /** Milliseconds that each row under way adds to a step's deadline. Default 100. */
-  rowTimeoutMs?: number
-  /**
-   * Milliseconds without a result after which the client asks what became of it, at least six times what a step
-   * usually takes; doubled while nothing moves. Default 250.
-   */
-  hedgeMs?: number
-  /** Milliseconds a server has to tell what became of a session before another one is looked for. Default 1,000. */
-  probeTimeoutMs?: number
-  /** Attempts to replace servers before the next step has to be answered. Default 8. */
-  maxRecoveries?: number
-  /** Steps under way at once. Default 8, at most what the servers take. */
-  maxPendingSteps?: number
-  /** Shown to the servers' authorizers. */
-  authorization?: Uint8Array
-  /** W3C trace context of the caller's span. */
-  traceparent?: string
-  /** Largest frame. Default 8 MiB and a header. */
-  maxFrameBytes?: number
-  /** Told once when the open chain fails, before the calls under way do. */
-  onFailure?: (error: unknown) => void
-  /** Told of servers that took the place of others, once the first result since then is there. */
-  onRecovery?: (event: RecoveryEvent) => void
-}
 
 /** A chain of servers as a pipeline. */
 export interface ShardChain extends BlockPipeline {
@@ -153,6 +80,7 @@ function createChain(
   const former: HopStats[] = []
   let untold: RecoveryEvent[] = []
   let ended: { error: unknown } | undefined
+  let isOpen = false
   let last = 0
   let length = 0
   let finishedAt = 0
@@ -169,7 +97,7 @@ function createChain(
   }
   const fail = (error: unknown): void => {
     if (ended !== undefined) return
-    options.onFailure?.(error)
+    if (isOpen) options.onFailure?.(error)
     end(error)
   }
 
@@ -352,7 +280,12 @@ function createChain(
     if (pipeline.mixed) {
       logger?.log('warn', 'shard.chain.mixed', { classes: links.map(({ hop }) => hop.numericsClass) })
     }
-    if (!push || links.length < 2) return
+    if (push) await join(links, outer)
+    isOpen = true
+  }
+
+  /** Lets each server hand its results to the next one, or the client carries them. */
+  const join = async (links: HopLink[], outer: AbortSignal): Promise<void> => {
     const silent = new Set(links.slice(0, -1))
     const timer = deadlineSignal(
       clock,

@@ -1,5 +1,5 @@
 import type { Clock, Logger, PeerId } from '@kwaai/interface'
-import type { ChainSettings } from './chain-settings.ts'
+import type { ChainSettings } from './chain-options.ts'
 import type { Flow } from './flow.ts'
 import type { HopLink } from './hop.ts'
 import type { OpenRequest } from './opening.ts'

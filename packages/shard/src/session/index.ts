@@ -13,13 +13,8 @@ export {
   type BlockServerStats,
   type DrainOptions
 } from './server.ts'
-export {
-  openChain,
-  type ChainComponents,
-  type ChainOptions,
-  type ChainPlan,
-  type ShardChain
-} from './chain.ts'
+export { openChain, type ShardChain } from './chain.ts'
+export type { ChainComponents, ChainOptions, ChainPlan } from './chain-options.ts'
 export type { RecoveryEvent } from './core.ts'
 export type { HopStats, PlannedHop } from './hop.ts'
 export type { Replacement, ReplacementRequest, SpanPlanner } from './replacement.ts'

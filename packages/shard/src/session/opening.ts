@@ -1,6 +1,6 @@
 import { deadlineSignal, KwaaiError, type Clock, type Network, type Random } from '@kwaai/interface'
 import { sessionKeyBytes } from '../constants.ts'
-import type { ChainSettings } from './chain-settings.ts'
+import type { ChainSettings } from './chain-options.ts'
 import { hopError, openHop, type HopLink, type LinkEvents, type PlannedHop } from './hop.ts'
 
 /** A session to open. */
