@@ -20,7 +20,8 @@ async function main(): Promise<void> {
   const hidden = Float32Array.from({ length: rows * 64 }, (_, i) => Math.sin(i))
   const busy = runner.forward([{ session, past: 0, kernel: 'vec', hidden }])
   // The child has all of it as soon as nothing is left to write.
-  while ((child?.stdio[3] as Writable).writableLength > 0) await macrotask()
+  const channel = child?.stdio[3] as Writable | undefined
+  while ((channel?.writableLength ?? 0) > 0) await macrotask()
   process.stdout.write(`${child?.pid}\n`)
   await busy
 }

@@ -7,15 +7,13 @@ export interface AttentionShape {
   headCount: number
   kvHeadCount: number
   headSize: number
-  /** Bytes of one element of K and V. */
-  kvElementBytes: number
 }
 
 /** Rows of one session in a graph. */
 export interface AttentionRows {
   rows: number
   kernel: RowKernel
-  /** Keys the graph looks at: the session's length, padded. */
+  /** Keys the graph looks at: for a single row those there are, else the session's length, padded. */
   kvLength: number
 }
 
@@ -25,11 +23,15 @@ function groupsHeads({ headCount, kvHeadCount }: AttentionShape): boolean {
   return group >= 2 && group < tileRows
 }
 
-/** Rows of the mask these rows need: some kernels are only had with rows added. */
-export function maskRows(shape: AttentionShape, { rows, kernel }: AttentionRows): number {
-  if (kernel === 'tile') return Math.max(rows, tileRows)
-  if (rows > 1) return rows
-  return groupsHeads(shape) ? shape.headCount / shape.kvHeadCount : 2
+/** Whether these rows are a single one that sees all keys the graph looks at, so that it needs no mask. */
+export function isSingle({ rows, kernel }: Pick<AttentionRows, 'rows' | 'kernel'>): boolean {
+  return rows === 1 && kernel === 'vec'
+}
+
+/** Rows of the mask these rows need: the tiled kernel is only had with rows added. */
+export function maskRows(part: Pick<AttentionRows, 'rows' | 'kernel'>): number {
+  if (isSingle(part)) return 0
+  return part.kernel === 'tile' ? Math.max(part.rows, tileRows) : part.rows
 }
 
 /** Sizes of the pieces in which `vec` rows are computed: each of 2 to 63 rows, as equal as can be. */
@@ -51,7 +53,8 @@ export function vecPieces(rows: number): number[] {
  * a key head as rows, or gets a second row beside it.
  *
  * @param q queries after rope, `[headSize, headCount, n]`, with these rows from `first` on.
- * @param k @param v the session's cache of this block, `[kvHeadCount * headSize, capacity]`.
+ * @param k @param v the keys and values, `[headSize, kvLength, kvHeadCount]`.
+ * @param mask `[kvLength, n]` with as many rows as {@link maskRows} says, or 0 where that is none.
  * @returns `[headCount * headSize, rows]`.
  */
 export function attention(
@@ -62,17 +65,12 @@ export function attention(
   tensors: { q: number; first: number; k: number; v: number; mask: number }
 ): number {
   const { c } = ggml
-  const { headCount, kvHeadCount, headSize, kvElementBytes } = shape
+  const { headCount, kvHeadCount, headSize } = shape
   const { rows, kernel, kvLength } = part
   const width = headCount * headSize
   // As llama.cpp computes it: in single precision throughout.
   const scale = Math.fround(1 / Math.fround(Math.sqrt(headSize)))
 
-  const cache = (tensor: number): number => {
-    const head = headSize * kvElementBytes
-    return c.ggml_view_3d(ctx, tensor, headSize, kvLength, kvHeadCount, kvHeadCount * head, head, 0)
-  }
-  const [k, v] = [cache(tensors.k), cache(tensors.v)]
   const queries = (from: number, count: number): number =>
     c.ggml_view_3d(
       ctx,
@@ -85,7 +83,7 @@ export function attention(
       (tensors.first + from) * width * 4
     )
   const flash = (q: number, mask: number): number => {
-    const result = c.ggml_flash_attn_ext(ctx, q, k, v, mask, scale, 0, 0)
+    const result = c.ggml_flash_attn_ext(ctx, q, tensors.k, tensors.v, mask, scale, 0, 0)
     c.ggml_flash_attn_ext_set_prec(result, 10) // GGML_PREC_F32
     return result
   }

@@ -1,7 +1,9 @@
 import type { BlockStep, KvRows, StepFailure } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
-import { buildBlockGraph, type BlockGraph, type BlockRange, type GraphPart } from './block-graph.ts'
-import { graphsPerSession, kvBucket, maxGraphRows, maxGraphs } from './constants.ts'
+import { isSingle } from './attention.ts'
+import type { BlockRange } from './block-graph.ts'
+import { kvBucket, maxGraphRows } from './constants.ts'
+import { createGraphCache, shapeKey } from './graph-cache.ts'
 import { createKvCache, type KvCache } from './kv-cache.ts'
 import { fillMask } from './mask.ts'
 import type { Ggml } from './native.ts'
@@ -22,7 +24,6 @@ export interface BlockHost {
 interface Piece {
   /** Index of the step. */
   step: number
-  session: number
   cache: KvCache
   kernel: BlockStep['kernel']
   past: number
@@ -30,11 +31,8 @@ interface Piece {
   /** First row within its step. */
   first: number
   rows: number
-}
-
-interface CachedGraph extends BlockGraph {
-  sessions: readonly number[]
-  maskData: readonly Uint16Array[]
+  /** Rows of the cache the graph looks at. */
+  kvLength: number
 }
 
 /**
@@ -44,9 +42,7 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
   const { c } = ggml
   const { hiddenSize } = range.config
   const sessions = new Map<number, KvCache>()
-  const graphs = new Map<string, CachedGraph>()
-  const allocator = c.ggml_gallocr_new(ggml.bufferType)
-  let allocated = 0
+  const graphs = createGraphCache(ggml, range)
   let nextSession = 1
 
   const find = (session: number): KvCache => {
@@ -56,51 +52,11 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
     return cache
   }
 
-  const drop = (key: string): void => {
-    graphs.get(key)?.free()
-    graphs.delete(key)
-  }
-
-  function graphOf(pieces: readonly Piece[]): CachedGraph {
-    const parts = pieces.map(({ cache, kernel, past, rows }): GraphPart => {
-      const kvLength = Math.ceil((past + rows) / kvBucket) * kvBucket
-      cache.clearTo(kvLength)
-      return { rows, kernel, kvLength, k: cache.k, v: cache.v }
-    })
-    const key = parts
-      .map((part, i) => `${pieces[i]?.session} ${part.kernel} ${part.rows} ${part.kvLength}`)
-      .join()
-    const known = graphs.get(key)
-    if (known !== undefined) {
-      // The map's order is the order of use.
-      graphs.delete(key)
-      graphs.set(key, known)
-      return known
-    }
-    const limit = Math.min(maxGraphs, graphsPerSession * sessions.size)
-    while (graphs.size >= limit) drop(graphs.keys().next().value as string)
-
-    const graph = buildBlockGraph(ggml, range, parts)
-    if (!c.ggml_gallocr_alloc_graph(allocator, graph.graph)) {
-      graph.free()
-      throw shardError(
-        'ERR_BACKEND_OUT_OF_MEMORY',
-        'Cannot run the step: no memory for its intermediate values'
-      )
-    }
-    // All graphs lie in one buffer. When it had to grow it moved, and the older graphs point nowhere.
-    const size = c.ggml_gallocr_get_buffer_size(allocator, 0)
-    if (size !== allocated) [...graphs.keys()].forEach(drop)
-    allocated = size
-    const maskData = graph.masks.map(({ rows }, i) => new Uint16Array(rows * (parts[i]?.kvLength as number)))
-    const cached = { ...graph, sessions: pieces.map(({ session }) => session), maskData }
-    graphs.set(key, cached)
-    return cached
-  }
-
   /** Runs pieces of different sessions in one graph; results in their order. */
   function run(pieces: readonly Piece[]): Float32Array[] {
-    const graph = graphOf(pieces)
+    for (const { cache, past, rows } of pieces) cache.clearTo(bucketOf(past + rows))
+    const graph = graphs.get(pieces, Math.max(...pieces.map(({ cache }) => cache.capacity)))
+    graph.aim(pieces)
     const positions = new Int32Array(graph.rows)
     let first = 0
     for (const [i, { past, rows, hidden }] of pieces.entries()) {
@@ -110,9 +66,12 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
         positions[first + row] = past + row
         places[row] = BigInt(past + row)
       }
-      const mask = graph.maskData[i] as Uint16Array
-      fillMask(mask, graph.masks[i]?.rows as number, past, rows)
-      c.ggml_backend_tensor_set(graph.masks[i]?.tensor as number, mask, 0, mask.byteLength)
+      const mask = graph.masks[i] as (typeof graph.masks)[number]
+      if (mask.rows > 0) {
+        const data = graph.maskData[i] as Uint16Array
+        fillMask(data, mask.rows, past, rows)
+        c.ggml_backend_tensor_set(mask.tensor, data, 0, data.byteLength)
+      }
       c.ggml_backend_tensor_set(graph.indices[i] as number, places, 0, places.byteLength)
       first += rows
     }
@@ -158,6 +117,8 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
           rows += piece.rows
         }
         if (wave.length === 0) break
+        // In one order, whoever comes first: fewer graphs.
+        wave.sort((a, b) => (shapeKey(a) < shapeKey(b) ? -1 : 1))
         const outputs = run(wave)
         for (const [i, piece] of wave.entries()) {
           const output = outputs[i] as Float32Array
@@ -189,18 +150,20 @@ export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: 
     close(session) {
       const cache = sessions.get(session)
       if (cache === undefined) return
-      for (const [key, graph] of graphs) if (graph.sessions.includes(session)) drop(key)
       sessions.delete(session)
       cache.free()
     },
 
     free() {
-      ;[...graphs.keys()].forEach(drop)
+      graphs.free()
       for (const cache of sessions.values()) cache.free()
       sessions.clear()
-      c.ggml_gallocr_free(allocator)
     }
   }
+}
+
+function bucketOf(rows: number): number {
+  return Math.ceil(rows / kvBucket) * kvBucket
 }
 
 /**
@@ -229,15 +192,16 @@ function plan(steps: readonly BlockStep[], find: (session: number) => KvCache, h
     return Array.from({ length: Math.ceil(rows / maxGraphRows) }, (_, i): Piece => {
       const first = i * maxGraphRows
       const count = Math.min(maxGraphRows, rows - first)
+      const end = past + first + count
       return {
         step,
-        session,
         cache,
         kernel,
         past: past + first,
         hidden: hidden.subarray(first * hiddenSize, (first + count) * hiddenSize),
         first,
-        rows: count
+        rows: count,
+        kvLength: isSingle({ rows: count, kernel }) ? end : bucketOf(end)
       }
     })
   })

@@ -15,9 +15,6 @@ export const kvBucket: number = 256
 /** Most rows of one graph; longer steps run as several. It bounds the memory of a computation. */
 export const maxGraphRows: number = 512
 
-/** Graphs kept for reuse, for each open session. */
-export const graphsPerSession: number = 4
-
 /** Most graphs kept by a runner. */
 export const maxGraphs: number = 32
 

@@ -8,9 +8,10 @@ import type { Ggml } from './native.ts'
 /** K and V of one session for each block of a range, in native memory. */
 export interface KvCache {
   readonly maxTokens: number
-  /** Tensors `[kvHeadCount * headSize, capacity]`, one a block. */
-  readonly k: readonly number[]
-  readonly v: readonly number[]
+  /** Rows there is room for. */
+  readonly capacity: number
+  /** Where the rows lie, `[capacity, kvHeadCount * headSize]`: for each block those of K, then those of V. */
+  readonly addresses: readonly bigint[]
   /** Rows that hold something. */
   length: number
   /** Makes sure that the first `rows` rows are numbers: graphs read padded lengths. */
@@ -45,9 +46,10 @@ export function createKvCache(
     throw refuse(`it takes ${bytes} bytes, and ${budget.bytes} are left for caches`)
 
   const ctx = createContext(ggml, 2 * range.blocks.length)
-  const make = (): number => c.ggml_new_tensor_2d(ctx, range.kvType, kvHeadCount * headSize, capacity)
-  const k = range.blocks.map(make)
-  const v = range.blocks.map(make)
+  // For each block its K, then its V.
+  const tensors = Array.from({ length: 2 * range.blocks.length }, () =>
+    c.ggml_new_tensor_2d(ctx, range.kvType, kvHeadCount * headSize, capacity)
+  )
   const buffer = c.ggml_backend_alloc_ctx_tensors_from_buft(ctx, ggml.bufferType)
   if (buffer === 0) {
     c.ggml_free(ctx)
@@ -55,8 +57,6 @@ export function createKvCache(
   }
   budget.bytes -= bytes
 
-  // For each block its K, then its V.
-  const tensors = k.flatMap((tensor, i) => [tensor, v[i] as number])
   let cleared = 0
   const zero = (from: number, to: number): void => {
     for (const tensor of tensors)
@@ -64,8 +64,8 @@ export function createKvCache(
   }
   const cache: KvCache = {
     maxTokens,
-    k,
-    v,
+    capacity,
+    addresses: tensors.map((tensor) => BigInt(c.ggml_get_data(tensor))),
     length: 0,
     // Step by step, not at once: memory nobody wrote to costs nothing.
     clearTo(rows) {
@@ -121,4 +121,28 @@ function checkRows(what: string, from: number, to: number, limit: number): void 
   const whole = Number.isSafeInteger(from) && Number.isSafeInteger(to)
   if (!whole || from < 0 || to < from || to > limit)
     throw shardError('ERR_BACKEND_INVALID_KV', `Cannot ${what} rows ${from} to ${to} of ${limit}`)
+}
+
+/** A cache tensor that stands for those of sessions while a graph is built; no row of it is ever written. */
+export function createStandIn(
+  ggml: Ggml,
+  range: BlockRange,
+  capacity: number
+): { tensor: number; free(): void } | undefined {
+  const { c } = ggml
+  const { kvHeadCount, headSize } = range.config
+  const ctx = createContext(ggml, 1)
+  const tensor = c.ggml_new_tensor_2d(ctx, range.kvType, kvHeadCount * headSize, capacity)
+  const buffer = c.ggml_backend_alloc_ctx_tensors_from_buft(ctx, ggml.bufferType)
+  if (buffer === 0) {
+    c.ggml_free(ctx)
+    return undefined
+  }
+  return {
+    tensor,
+    free() {
+      c.ggml_backend_buffer_free(buffer)
+      c.ggml_free(ctx)
+    }
+  }
 }

@@ -30,6 +30,11 @@ export interface Ggml {
   compute(graph: number): number
 }
 
+/** Where memory of ours lies, as long as it is not collected. */
+export function addressOf(memory: ArrayBufferView): number {
+  return Number(koffi.address(memory))
+}
+
 const initParams = koffi.struct('kwaai_ggml_init_params', {
   mem_size: 'size_t',
   mem_buffer: 'uintptr_t',

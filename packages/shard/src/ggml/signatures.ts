@@ -42,6 +42,7 @@ export const baseSignatures = {
   ggml_quantize_chunk: ['size', 'int', 'bytes', 'bytes', 'i64', 'i64', 'i64', 'bytes'],
   ggml_type_name: ['str', 'int'],
   ggml_nbytes: ['size', 'ptr'],
+  ggml_get_data: ['ptr', 'ptr'],
   ggml_init: ['ptr', 'init'],
   ggml_free: ['void', 'ptr'],
   ggml_new_tensor_1d: ['ptr', 'ptr', 'int', 'i64'],
