@@ -101,7 +101,12 @@ async function generate(stage: Stage, client: Network, seed: number): Promise<Ou
     await using chain = await openChain(
       plan,
       { network: client, clock: stage.clock, random: createSeededRandom(`keys ${seed}`) },
-      { maxTokens: 64, hiddenSize, maxPendingSteps: 1 + (seed % 4) }
+      {
+        maxTokens: 64,
+        hiddenSize,
+        maxPendingSteps: 1 + (seed % 4),
+        topology: seed % 2 === 0 ? 'push' : 'star'
+      }
     )
     return await Promise.all(steps.map((step) => chain.forward({ ...step, result: 'all' }).catch(failed)))
   } catch (error) {

@@ -1,5 +1,5 @@
 // Servers that answer with something else than the truth: the chain ends with a typed error that names them.
-import type { Channel } from '@kwaai/interface'
+import type { Channel, Network } from '@kwaai/interface'
 import { createSeededRandom, macrotask, createFakeClock, startMemoryNetworks } from '@kwaai/testing'
 import { createMemoryHub } from '@kwaai/interface/memory'
 import fc from 'fast-check'
@@ -22,14 +22,22 @@ const random = createSeededRandom(1)
 const send = (channel: Channel, answer: Answer): Promise<void> =>
   channel.send(answer instanceof Uint8Array ? answer : encodeFrame(answer.body, answer.payload))
 
+type Answers = (step: Step, payload: Uint8Array) => Answer[]
+
 /** A chain to one server that opens as it should, or not, and answers steps by hand. */
-async function against(
-  answers: (step: Step, payload: Uint8Array) => Answer[],
-  opened: Record<string, unknown> = {}
-): Promise<ShardChain> {
+async function against(answers: Answers, opened: Record<string, unknown> = {}): Promise<ShardChain> {
   const clock = createFakeClock()
   const [client, server] = await startMemoryNetworks(2, createMemoryHub({ clock }))
-  await server!.handle(
+  await play(server!, answers, opened)
+  return openChain(
+    { modelHash, blockCount: 6, hops: [{ peer: server!.peerId, from: 0, to: 6, numericsClass }] },
+    { network: client!, clock, random },
+    { maxTokens: 64, hiddenSize }
+  )
+}
+
+async function play(server: Network, answers: Answers, opened: Record<string, unknown> = {}): Promise<void> {
+  await server.handle(
     protocol,
     {
       onChannel: async (channel) => {
@@ -53,11 +61,6 @@ async function against(
       }
     },
     { maxFrameBytes }
-  )
-  return openChain(
-    { modelHash, blockCount: 6, hops: [{ peer: server!.peerId, from: 0, to: 6, numericsClass }] },
-    { network: client!, clock, random },
-    { maxTokens: 64, hiddenSize }
   )
 }
 
@@ -193,5 +196,47 @@ describe('a server that answers', () => {
       }),
       { numRuns: 100, seed: 4 }
     )
+  })
+})
+
+describe('a server that lies in the middle of a session', () => {
+  test('is replaced by one that does not, and never asked again', async () => {
+    const clock = createFakeClock()
+    const [client, liar, other] = await startMemoryNetworks(3, createMemoryHub({ clock }))
+    const taken: number[] = []
+    const honest: Answers = (step, payload) => {
+      taken.push(step.past)
+      return [
+        resultOf(
+          step,
+          payload.subarray(0, step.wanted === 'none' ? 0 : payload.length),
+          step.wanted === 'none' ? { rows: 0 } : {}
+        )
+      ]
+    }
+    await play(liar!, (step, payload) => [resultOf(step, payload, step.past === 0 ? {} : { past: 99 })])
+    await play(other!, honest)
+    const asked: string[][] = []
+    const chain = await openChain(
+      { modelHash, blockCount: 6, hops: [{ peer: liar!.peerId, from: 0, to: 6, numericsClass }] },
+      {
+        network: client!,
+        clock,
+        random,
+        planner: {
+          failed: () => undefined,
+          replace: async ({ from, to, excluded }) => {
+            asked.push([...excluded])
+            return { hops: [{ peer: other!.peerId, from, to }] }
+          }
+        }
+      },
+      { maxTokens: 64, hiddenSize }
+    )
+    expect(await chain.forward(steps[0]!)).toEqual(steps[0]!.hidden)
+    expect(await chain.forward(steps[1]!)).toEqual(steps[1]!.hidden)
+    expect(asked).toEqual([[liar!.peerId]])
+    // The rows before the lie, then the step that was lied about.
+    expect(taken).toEqual([0, 2])
   })
 })

@@ -130,7 +130,12 @@ function createChain(
     const events = untold
     untold = []
     for (const event of events) {
-      logger?.log('info', 'shard.chain.recovered', { ...event, stallMs })
+      const { blocks, ...facts } = event
+      logger?.log('info', 'shard.chain.recovered', {
+        ...facts,
+        blocks: `${blocks.from} to ${blocks.to - 1}`,
+        stallMs
+      })
       options.onRecovery?.({ ...event, stallMs })
     }
   }
