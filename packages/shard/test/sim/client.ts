@@ -21,7 +21,8 @@ export type Forward = (call: Call) => Promise<Float32Array>
 export async function generate(
   stretches: Generation['stretches'],
   { head, likeliest }: SimModel,
-  forward: Forward
+  forward: Forward,
+  pause: (ms: number) => Promise<void> = async () => undefined
 ): Promise<number[]> {
   const chosen: number[] = []
   let past = 0
@@ -54,6 +55,7 @@ export async function generate(
   for (const stretch of stretches) {
     if (stretch.type === 'prompt') await prompt(stretch)
     else if (stretch.type === 'back') past -= stretch.rows
+    else if (stretch.type === 'pause') await pause(stretch.ms)
     else {
       for (let count = 0; count < stretch.count; count++) {
         const token = likeliest(last as Float32Array)

@@ -2,7 +2,7 @@ import { KwaaiError } from '@kwaai/interface'
 import type { FrameVerdict } from '@kwaai/testing'
 import { describeFault, type Fault } from './faults.ts'
 import type { SeenFrame } from './frames.ts'
-import type { ServerHost } from './server-host.ts'
+import type { CallFate, ServerHost } from './server-host.ts'
 import type { World } from './world.ts'
 
 /** Makes a story's faults happen when their moment comes. */
@@ -17,7 +17,7 @@ export interface FaultEngine {
     to: string,
     frame: SeenFrame
   ): { verdict: FrameVerdict; delayMs: number; note: string }
-  onCall(server: string): 'pass' | 'fail' | 'nan'
+  onCall(server: string): CallFate
   /** The static ones: they are there from the beginning. */
   isFull(server: string): boolean
   lieOf(server: string): { from: number; to: number } | undefined
@@ -161,7 +161,7 @@ export function createFaultEngine(faults: readonly Fault[], subjects: FaultSubje
         const { kind, nth, peer } = fault
         const hit =
           kind === 'late' || kind === 'twice' ? peer === from && nth === result : numbers.get(peer) === nth
-        if (!hit || kind === 'runner' || kind === 'nan') continue
+        if (!hit || kind === 'runner' || kind === 'nan' || kind === 'slow') continue
         fire(fault, `${from} → ${to}`, `, which is ${subjects.world().named(text)}`)
         if (kind === 'delay' || kind === 'late') delayMs += fault.ms
         else verdict = kind === 'twice' ? 'duplicate' : kind
@@ -170,15 +170,18 @@ export function createFaultEngine(faults: readonly Fault[], subjects: FaultSubje
       return { verdict, delayMs, note: notes.length === 0 ? '' : ` [${notes.join(', ')}]` }
     },
     onCall(server) {
-      if (healed || beganAt === undefined) return 'pass'
+      const fate: CallFate = { result: 'good', held: Promise.resolve() }
+      if (healed || beganAt === undefined) return fate
       const call = count(runs, server)
       for (const fault of faults) {
-        if (fault.kind !== 'runner' && fault.kind !== 'nan') continue
+        const { kind } = fault
+        if (kind !== 'runner' && kind !== 'nan' && kind !== 'slow') continue
         if (fault.peer !== server || fault.nth !== call) continue
         fire(fault, server)
-        return fault.kind === 'nan' ? 'nan' : 'fail'
+        if (kind === 'slow') fate.held = new Promise((resolve) => later(fault.ms, resolve))
+        else fate.result = kind === 'nan' ? 'nan' : 'failure'
       }
-      return 'pass'
+      return fate
     },
     isFull: (server) =>
       faults.some((fault) => fault.kind === 'full' && fault.peer === server && fired.add(fault.id)),

@@ -10,6 +10,7 @@ export const faultKinds = {
   amnesia: 'a server loses the memory of all its sessions and lives on',
   runner: 'the runner of a server fails for one call',
   nan: 'the runner of a server gives NaN for one call',
+  slow: 'the runner of a server takes long for one call',
   drop: 'one frame to or from a server is lost',
   duplicate: 'one frame to or from a server arrives twice',
   reset: 'one frame to or from a server resets its channel',
@@ -37,6 +38,7 @@ export type Fault = { readonly id: number } & (
   | { kind: 'records'; at: number; ms: number }
   | { kind: 'cancel'; peer: string; at: number }
   | { kind: 'runner' | 'nan'; peer: string; nth: number }
+  | { kind: 'slow'; peer: string; nth: number; ms: number }
   | { kind: 'drop' | 'duplicate' | 'reset' | 'twice'; peer: string; nth: number }
   | { kind: 'delay' | 'late'; peer: string; nth: number; ms: number }
   | { kind: 'full'; peer: string }
@@ -49,19 +51,18 @@ type FaultBody = Fault extends infer F ? (F extends Fault ? Omit<F, 'id'> : neve
 export interface Targets {
   servers: readonly { name: string; from: number; to: number }[]
   clients: readonly string[]
-  /** Servers that nothing may touch; with one for each span the story has to end well. */
+  /** Servers that nothing may touch; where they hold all blocks the story has to end well. */
   spared: ReadonlySet<string>
   kinds: readonly FaultKind[]
+  /** How much will happen, about: a fault behind it never comes. */
+  extent: { awaits: number; framesEach: number; resultsEach: number; callsEach: number }
 }
-
-/** Awaits of a usual run, frames of a usual server and calls of its runner: a fault behind them never comes. */
-const usual = { awaits: 700, frames: 110, results: 40, calls: 35 }
 
 const onClients: ReadonlySet<FaultKind> = new Set(['records', 'death'])
 
 /** Faults of a story, in no order. */
 export function chooseFaults(random: Random, targets: Targets, count: number): Fault[] {
-  const { clients, spared } = targets
+  const { clients, spared, extent } = targets
   const calm = spared.size > 0
   const servers = targets.servers.filter(({ name }) => !spared.has(name))
   const kinds = targets.kinds.filter((kind) => !calm || !onClients.has(kind))
@@ -74,7 +75,7 @@ export function chooseFaults(random: Random, targets: Targets, count: number): F
   const one = (kind: FaultKind): FaultBody => {
     const server = pick(servers)
     const peer = server.name
-    const at = upTo(usual.awaits)
+    const at = upTo(extent.awaits)
     switch (kind) {
       case 'kill':
         // Zero: it never comes back.
@@ -102,17 +103,19 @@ export function chooseFaults(random: Random, targets: Targets, count: number): F
         return { kind, at, ms: spread(100, 20_000) }
       case 'runner':
       case 'nan':
-        return { kind, peer, nth: upTo(usual.calls) }
+        return { kind, peer, nth: upTo(extent.callsEach) }
+      case 'slow':
+        return { kind, peer, nth: upTo(extent.callsEach), ms: spread(100, 60_000) }
       case 'drop':
       case 'duplicate':
       case 'reset':
-        return { kind, peer, nth: upTo(usual.frames) }
+        return { kind, peer, nth: upTo(extent.framesEach) }
       case 'twice':
-        return { kind, peer, nth: upTo(usual.results) }
+        return { kind, peer, nth: upTo(extent.resultsEach) }
       case 'delay':
-        return { kind, peer, nth: upTo(usual.frames), ms: spread(20, 40_000) }
+        return { kind, peer, nth: upTo(extent.framesEach), ms: spread(20, 40_000) }
       case 'late':
-        return { kind, peer, nth: upTo(usual.results), ms: spread(20, 40_000) }
+        return { kind, peer, nth: upTo(extent.resultsEach), ms: spread(20, 40_000) }
       case 'full':
         return { kind, peer }
       case 'lie': {
@@ -146,6 +149,8 @@ export function describeFault(fault: Fault): string {
     case 'runner':
     case 'nan':
       return `${kind === 'nan' ? 'NaN from' : 'failure of'} ${fault.peer}'s runner at its call ${fault.nth}`
+    case 'slow':
+      return `${fault.peer}'s runner takes ${fault.ms} ms more for its call ${fault.nth}`
     case 'drop':
     case 'duplicate':
     case 'reset':
@@ -164,18 +169,23 @@ export function describeFault(fault: Fault): string {
 }
 
 /**
- * True where a story has to end well: each span has a server that no fault touches, and neither clients nor
+ * True where a story has to end well: the servers that no fault touches hold all blocks, and neither clients nor
  * the record store are touched. Cancelled generations do not count.
  */
 export function mustSurvive(
   servers: readonly { name: string; from: number; to: number }[],
-  faults: readonly Fault[]
+  faults: readonly Fault[],
+  blockCount: number
 ): boolean {
-  const touched = new Set(faults.map((fault) => ('peer' in fault ? fault.peer : 'records')))
-  const hurt = faults.some(
-    (fault) => !servers.some(({ name }) => 'peer' in fault && fault.peer === name) && fault.kind !== 'cancel'
-  )
-  const spans = new Set(servers.map(({ from, to }) => `${from}-${to}`))
-  for (const { name, from, to } of servers) if (!touched.has(name)) spans.delete(`${from}-${to}`)
-  return !hurt && spans.size === 0
+  const touched = new Set(faults.filter(({ kind }) => kind !== 'cancel').map(peerOf))
+  const sound = servers.filter(({ name }) => !touched.delete(name))
+  const reached = new Set([0])
+  for (let block = 0; block < blockCount; block++) {
+    for (const { from, to } of sound) if (from === block && reached.has(from)) reached.add(to)
+  }
+  return touched.size === 0 && reached.has(blockCount)
+}
+
+function peerOf(fault: Fault): string {
+  return 'peer' in fault ? fault.peer : 'records'
 }

@@ -26,7 +26,7 @@ export const help: string = `pnpm sim: block servers, clients, record board and 
 
 A seed fails when a result has other bits than the undisturbed run, an error has no code, a call hangs, rows
 go to somebody who has not confirmed the session, anything is left at a live server at the end, or a
-generation is not answered although each span has a server that no fault touches. A failing seed is made
+generation is not answered although servers that no fault touches hold all blocks. A failing seed is made
 smaller as long as it fails, and told with its time line. The status is 1 then, and 2 for a wrong option.
 
 Kinds of faults:

@@ -63,7 +63,7 @@ export function storyText(run: Run, options: StoryOptions, verbose: boolean): st
     lines.push(`  fault ${fault.id}: ${describeFault(fault)}${never}`)
   }
   if (story.survives)
-    lines.push('  every generation has to be answered: each span has a server that no fault touches')
+    lines.push('  every generation has to be answered: servers that no fault touches hold all blocks')
   lines.push('', '       ms  await    who                      what', ...timeLine(run, verbose))
   lines.push('', `  again: ${replayCommand(story.seed, options)}`)
   return lines.join('\n')

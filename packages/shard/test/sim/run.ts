@@ -1,7 +1,16 @@
+import type { Clock } from '@kwaai/interface'
 import { createChainSource } from '../../src/route/index.ts'
 import type { RecoveryEvent } from '../../src/session/index.ts'
 import { createCalls } from './calls.ts'
-import { compareBits, generate, outcomeOf, outcomeText, undisturbed, type Outcome } from './client.ts'
+import {
+  compareBits,
+  generate,
+  outcomeOf,
+  outcomeText,
+  undisturbed,
+  type Forward,
+  type Outcome
+} from './client.ts'
 import { createFaultEngine } from './fault-engine.ts'
 import { keyText, type SeenFrame } from './frames.ts'
 import { fingerprint, journalText, type Entry } from './journal.ts'
@@ -109,6 +118,7 @@ export async function runStory(story: Story, model: SimModel, options: RunOption
   const runGeneration = async (
     client: string,
     { id, maxTokens, stretches }: Generation,
+    clock: Clock,
     source: ReturnType<typeof createChainSource>,
     signal: AbortSignal
   ): Promise<Outcome> => {
@@ -122,7 +132,7 @@ export async function runStory(story: Story, model: SimModel, options: RunOption
       const servers = pipeline.chain.map(({ peer }) => world.nameOf(peer))
       world.journal.add('call', id, `is open on ${servers.join(', ')}`)
       try {
-        await generate(stretches, model, async ({ number, step }) => {
+        const forward: Forward = async ({ number, step }) => {
           const rows = step.hidden.length / hiddenSize
           underWay += rows
           const limitMs = chainLimits.stepTimeoutMs + chainLimits.rowTimeoutMs * underWay
@@ -139,7 +149,8 @@ export async function runStory(story: Story, model: SimModel, options: RunOption
           } finally {
             underWay -= rows
           }
-        })
+        }
+        await generate(stretches, model, forward, (ms) => clock.sleep(ms, { signal }))
       } finally {
         await within('close', closeMs, pipeline[Symbol.asyncDispose]())
       }
@@ -165,7 +176,7 @@ export async function runStory(story: Story, model: SimModel, options: RunOption
     outcomes.set(id, outcome)
     world.journal.add('call', id, world.named(outcomeText(outcome)))
     if (outcome.type !== 'typed' || !story.survives) return
-    const expected = 'an answer: each span has a server that no fault touches'
+    const expected = 'an answer: servers that no fault touches hold all blocks'
     violate({ who: id, what: 'no answer', expected, got: `${outcome.code} ${outcome.message}` })
   }
 
@@ -182,7 +193,7 @@ export async function runStory(story: Story, model: SimModel, options: RunOption
     for (const generation of generations) {
       await clock.sleep(generation.pauseMs)
       client.cancel = new AbortController()
-      const outcome = await runGeneration(name, generation, source, client.cancel.signal)
+      const outcome = await runGeneration(name, generation, clock, source, client.cancel.signal)
       // What a dead client sees is nobody's.
       if (!process.alive) return
       judge(generation.id, outcome)

@@ -29,8 +29,15 @@ export interface ServerHost {
   forget(): void
 }
 
+/** What becomes of a call of a runner. */
+export interface CallFate {
+  result: 'good' | 'failure' | 'nan'
+  /** What it waits for besides. */
+  held: Promise<void>
+}
+
 /** What a host asks before a call of its runner. */
-export type RunnerHook = (server: string) => 'pass' | 'fail' | 'nan'
+export type RunnerHook = (server: string) => CallFate
 
 export interface HostInit {
   world: World
@@ -65,7 +72,7 @@ export function createServerHost(init: HostInit): ServerHost {
       const { network, clock, random, logger } = process
       const simRunner = createSimRunner(model.runner(plan), plan, process, () =>
         // A server that cannot even measure itself does not start: nothing to learn from that.
-        starting ? 'pass' : onCall(plan.name)
+        starting ? { result: 'good', held: Promise.resolve() } : onCall(plan.name)
       )
       const server = createBlockServer(
         { modelHash, numericsClass: model.numericsClass, ...(init.full ? { maxSessions: 1 } : {}) },
@@ -142,11 +149,13 @@ function createSimRunner(
       return session
     },
     async forward(steps, options) {
-      const fate = onCall()
+      const { result: fate, held: until } = onCall()
+      await until
+      // The sleep of a dead process never ends.
       await process.clock.sleep(computeMs(steps), options)
-      if (fate === 'fail') throw new Error('The runner failed, as it was told to')
+      if (fate === 'failure') throw new Error('The runner failed, as it was told to')
       const results = await base.forward(steps, options)
-      if (fate === 'pass') return results
+      if (fate === 'good') return results
       return results.map((result) => (result instanceof Float32Array ? result.fill(NaN) : result))
     },
     async close(session) {

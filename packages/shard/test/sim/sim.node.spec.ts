@@ -197,7 +197,8 @@ describe('a story has to survive', () => {
   const servers = [
     { name: 'a', from: 0, to: 2 },
     { name: 'b', from: 0, to: 2 },
-    { name: 'c', from: 2, to: 4 }
+    { name: 'c', from: 2, to: 4 },
+    { name: 'd', from: 1, to: 4 }
   ]
   const kill = (peer: string) => ({ id: 1, kind: 'kill' as const, peer, at: 1, ms: 0 })
   test.each([
@@ -205,11 +206,12 @@ describe('a story has to survive', () => {
     ['while a span has a server untouched', [kill('a')], true],
     ['not when both twins are touched', [kill('a'), kill('b')], false],
     ['not when the only server of a span is touched', [kill('c')], false],
+    ['not when what is left does not fit together', [kill('c'), kill('d')], false],
     ['not when a client is touched', [kill('client-1')], false],
     ['when a client gives up', [{ id: 1, kind: 'cancel' as const, peer: 'client-1', at: 1 }], true],
     ['not without the record store', [{ id: 1, kind: 'records' as const, at: 1, ms: 1 }], false]
   ])('%s', (_, faults, expected) => {
-    expect(mustSurvive(servers, faults)).toBe(expected)
+    expect(mustSurvive(servers, faults, 4)).toBe(expected)
   })
 })
 

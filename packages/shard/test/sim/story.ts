@@ -1,7 +1,7 @@
 import type { RowKernel } from '@kwaai/interface'
 import { createSeededRandom } from '@kwaai/testing'
-import { chooseFaults, faultKinds, mustSurvive, type Fault, type FaultKind } from './faults.ts'
-import { vocabulary } from './model.ts'
+import { chooseFaults, faultKinds, mustSurvive, type Fault, type FaultKind, type Targets } from './faults.ts'
+import { blockCount, vocabulary } from './model.ts'
 
 /** One server of a story. */
 export interface ServerPlan {
@@ -28,6 +28,8 @@ export type Stretch =
   | { type: 'decode'; count: number }
   /** So many rows are taken back. */
   | { type: 'back'; rows: number }
+  /** Nothing for so long; servers may forget the session meanwhile. */
+  | { type: 'pause'; ms: number }
 
 /** One generation of a client: one session. */
 export interface Generation {
@@ -94,12 +96,19 @@ export function tellStory(seed: number, options: StoryOptions = {}): Story {
     }
   }
 
+  // One that holds two spans in one: a way round both.
+  if (spans.length > 3 && chance(0.3)) {
+    const span = integer(1, spans.length - 2)
+    const range = { from: spans[span - 1] as number, to: spans[span + 1] as number }
+    servers.push({ name: `server-${span}${span + 1}w`, ...range, slowness: integer(4, 16) / 4 })
+  }
+
   const tokens = (count: number): number[] => Array.from({ length: count }, () => integer(3, vocabulary - 1))
   const prompt = (rows: number): Stretch => ({
     type: 'prompt',
     tokens: tokens(rows),
     kernel: chance(0.5) ? 'tile' : 'vec',
-    stepRows: integer(1, 3) * integer(1, 6),
+    stepRows: rows > 40 ? integer(8, 64) : integer(1, 3) * integer(1, 6),
     window: integer(1, 4),
     all: chance(0.3)
   })
@@ -108,7 +117,10 @@ export function tellStory(seed: number, options: StoryOptions = {}): Story {
     let rows = 0
     let most = 0
     for (let turn = chance(0.3) ? 2 : 1; turn > 0; turn--) {
-      const length = integer(3, 30)
+      const length = chance(0.07) ? integer(41, 140) : integer(3, 30)
+      if (rows > 0 && chance(0.5)) {
+        stretches.push({ type: 'pause', ms: Math.round(10 * 20_000 ** random.next()) })
+      }
       const count = integer(5, 15)
       stretches.push(prompt(length), { type: 'decode', count })
       rows += length + count
@@ -135,9 +147,18 @@ export function tellStory(seed: number, options: StoryOptions = {}): Story {
     for (let span = 1; span < spans.length; span++) spared.add(`server-${span}${chance(0.5) ? 'a' : 'b'}`)
   }
   const kinds = options.kinds ?? (Object.keys(faultKinds) as FaultKind[])
-  const count = chance(0.1) ? 0 : integer(1, 5)
-  const targets = { servers, clients: clients.map(({ name }) => name), spared, kinds }
+  const count = chance(0.1) ? 0 : chance(0.15) ? integer(6, 10) : integer(1, 5)
+  const extent = extentOf(clients, spans.length - 1)
+  const targets = { servers, clients: clients.map(({ name }) => name), spared, kinds, extent }
   const all = chooseFaults(createSeededRandom(`faults ${seed}`), targets, count)
+  // A span goes dark.
+  if (spared.size === 0 && kinds.includes('kill') && chance(0.25)) {
+    const dark = `server-${integer(1, spans.length - 1)}`
+    const [at, ms] = [integer(1, extent.awaits), chance(0.5) ? 0 : integer(100, 10_000)]
+    for (const { name } of servers.filter((server) => server.name.startsWith(dark))) {
+      all.push({ id: all.length + 1, kind: 'kill', peer: name, at, ms })
+    }
+  }
   const faults = all.filter(({ id }) => options.faults?.has(id) ?? true)
   return {
     seed,
@@ -147,7 +168,26 @@ export function tellStory(seed: number, options: StoryOptions = {}): Story {
       generations: client.generations.filter(({ id }) => options.generations?.has(id) ?? true)
     })),
     faults,
-    survives: mustSurvive(servers, faults)
+    survives: mustSurvive(servers, faults, blockCount)
+  }
+}
+
+/** What happens in a story where nothing goes wrong, about. */
+function extentOf(clients: readonly ClientPlan[], spans: number): Targets['extent'] {
+  let sessions = 0
+  let steps = 0
+  for (const { stretches } of clients.flatMap(({ generations }) => generations)) {
+    sessions += 1
+    for (const stretch of stretches) {
+      if (stretch.type === 'prompt') steps += Math.ceil(stretch.tokens.length / stretch.stepRows)
+      if (stretch.type === 'decode') steps += stretch.count
+    }
+  }
+  return {
+    awaits: (2 * spans + 1) * steps + 20 * spans * sessions,
+    framesEach: 2 * steps + 8 * sessions,
+    resultsEach: steps,
+    callsEach: steps
   }
 }
 
@@ -167,6 +207,7 @@ function describeGeneration({ id, stretches }: Generation): string {
   const parts = stretches.map((stretch) => {
     if (stretch.type === 'decode') return `decode ${stretch.count}`
     if (stretch.type === 'back') return `back ${stretch.rows}`
+    if (stretch.type === 'pause') return `pause ${stretch.ms} ms`
     return `prompt ${stretch.tokens.length} ${stretch.kernel} by ${stretch.stepRows}`
   })
   return `${id} ${parts.join(', ')}`

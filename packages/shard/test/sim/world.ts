@@ -206,7 +206,7 @@ export function createWorld(seed: number, hooks: WorldHooks): World {
       random: createSeededRandom(`${seed} ${name} ${life}`),
       logger: {
         log: (level, event, fields = {}) => {
-          const facts = Object.entries(fields).map(([key, value]) => `${key}: ${String(value)}`)
+          const facts = Object.entries(fields).map(([key, value]) => `${key}: ${factText(value)}`)
           if (!death.signal.aborted) journal.add('log', name, named(`${level} ${event} ${facts.join(', ')}`))
         }
       },
@@ -267,4 +267,9 @@ export function createWorld(seed: number, hooks: WorldHooks): World {
       return own.length > 0 || clock.sleeping === 0 ? own : [`${clock.sleeping} of the network`]
     }
   }
+}
+
+function factText(value: unknown): string {
+  const plain = typeof value !== 'object' || value === null || value instanceof Error
+  return plain ? String(value) : JSON.stringify(value)
 }
