@@ -17,13 +17,18 @@ export async function foreignLoad(ms: number = 250): Promise<number> {
   return (busySeconds() - before) / (ms / 1000)
 }
 
-/** Resident bytes of processes and all their children. */
+/** Resident bytes of processes and those of their children that compute. */
 export function residentBytes(pids: readonly number[]): number {
   let bytes = 0
   for (const pid of pids) {
     const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
-    bytes += pages * 4096 + residentBytes(children === '' ? [] : children.split(' ').map(Number))
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+    bytes += pages * 4096 + residentBytes(children.map(Number).filter(computes))
   }
   return bytes
+}
+
+/** True for ggml's process; this program's other children are contenders of their own. */
+function computes(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/ggml/')
 }
