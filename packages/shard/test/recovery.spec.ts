@@ -48,6 +48,60 @@ const finish = async (chain: ShardChain, results: Float32Array[]): Promise<void>
   await fleet.expectClean()
 }
 
+describe.each(topologies)('a frame (%s)', (topology) => {
+  test.each(['step', 'result'])('lost on its way (%s) is sent again, and nobody is blamed', async (kind) => {
+    for (let victim = 0; victim < 9; victim++) {
+      fleet = await createFleet(victim, spans)
+      // Without a planner too: nothing is wrong with any server.
+      const chain = await fleet.until(fleet.open(hopsOf(fleet, cuts), { topology }, false))
+      let count = 0
+      fleet.onFrame = (_, { direction, bytes }) =>
+        direction === 'send' && decodeFrame(bytes, { maxFrameBytes }).body.case === kind && count++ === victim
+          ? 'drop'
+          : 'pass'
+      const results = await fleet.until(play(chain, first))
+      expect(count).toBeGreaterThan(topology === 'push' && kind === 'result' ? 4 : victim)
+      await finish(chain, results)
+      expect(fleet.blamed).toEqual([])
+      await fleet.stop()
+    }
+  })
+})
+
+describe('a server that keeps no results to repeat', () => {
+  test('hands on what was lost from its history', async () => {
+    for (let victim = 0; victim < 12; victim++) {
+      fleet = await createFleet(victim, spans, { maxKeptBytes: 32 })
+      const chain = await fleet.until(fleet.open(hopsOf(fleet, cuts), {}, false))
+      let count = 0
+      fleet.onFrame = (own, { direction, peer, bytes }) =>
+        direction === 'send' &&
+        own !== 'client' &&
+        peer !== 'client' &&
+        decodeFrame(bytes, { maxFrameBytes }).body.case === 'step' &&
+        count++ === victim
+          ? 'drop'
+          : 'pass'
+      await finish(chain, await fleet.until(play(chain, first)))
+      expect(count).toBeGreaterThan(victim)
+      await fleet.stop()
+    }
+  })
+
+  test('is asked to compute again where its result was lost', async () => {
+    const chain = await begin(1, spans, { topology: 'star' }, { maxKeptBytes: 32 })
+    let lost = 0
+    fleet.onFrame = (own, { direction, bytes }) => {
+      const { body } = decodeFrame(bytes, { maxFrameBytes })
+      return own === 'a2-3' && direction === 'send' && body.case === 'result' && lost++ === 2
+        ? 'drop'
+        : 'pass'
+    }
+    await finish(chain, await fleet.until(play(chain, first)))
+    expect(fleet.blamed).toMatchObject([{ peer: 'a2-3' }])
+  })
+})
+
 describe.each(topologies)('a server (%s)', (topology) => {
   test('that computes for ever is replaced while its answers to questions come', async () => {
     const chain = await begin(1, [...spans, ...spans], { topology })
