@@ -40,3 +40,50 @@ it.each(heads)('gives the bits of llama.cpp with a head of type %s', async (_, t
     expect(bits(run.last).equals(bits(expected.last)), `last of ${length}`).toBe(true)
   }
 })
+
+it.each(heads)(
+  'gives rows that come together the bits each has alone, with a head of type %s',
+  async (_, toy) => {
+    await using backend = createGgmlBackend()
+    const head = await backend.loadHead(bytesSource(toyModel(toy)))
+    const { hiddenSize, vocabularySize } = head.shape
+    const rows = Array.from({ length: 24 }, (_, row) =>
+      Float32Array.from({ length: hiddenSize }, (_, i) => 3 * Math.sin(row * 101 + i * 1.7))
+    )
+    const alone: Buffer[] = []
+    for (const row of rows) alone.push(bits(await head.logits(row)))
+    for (const count of [2, 5, 7, 24]) {
+      // A row is copied at once: the caller may use its memory again.
+      const offered = rows.slice(0, count).map((row) => row.slice())
+      const results = offered.map((row) => head.logits(row, { into: new Float32Array(vocabularySize) }))
+      for (const row of offered) row.fill(0)
+      for (const [i, result] of (await Promise.all(results)).entries())
+        expect(bits(result).equals(alone[i] as Buffer), `row ${i} of ${count}`).toBe(true)
+    }
+    const ids = [[1], [2, 3], [4], [5, 6, 7], [200]]
+    const together = await Promise.all(ids.map((some) => head.embed(some)))
+    for (const [i, some] of ids.entries()) {
+      const each = await Promise.all(some.map((id) => head.embed([id])))
+      expect(bits(together[i] as Float32Array)).toEqual(Buffer.concat(each.map(bits)))
+    }
+  }
+)
+
+it('does not write to the memory of a caller that gave up', async () => {
+  await using backend = createGgmlBackend()
+  const head = await backend.loadHead(bytesSource(toyModel({ type: 'Q8_0' })))
+  const { hiddenSize, vocabularySize } = head.shape
+  const row = new Float32Array(hiddenSize).fill(1)
+  const controllers = Array.from({ length: 6 }, () => new AbortController())
+  const memory = controllers.map(() => new Float32Array(vocabularySize).fill(7))
+  const calls = controllers.map(({ signal }, i) =>
+    head.logits(row, { signal, into: memory[i] as Float32Array }).then(
+      () => 'done',
+      (error: Error) => error.message
+    )
+  )
+  controllers.forEach((controller, i) => i % 2 === 0 && controller.abort(new Error('gave up')))
+  expect(await Promise.all(calls)).toEqual(['gave up', 'done', 'gave up', 'done', 'gave up', 'done'])
+  await head.logits(row)
+  for (const [i, values] of memory.entries()) expect(new Set(values).has(7)).toBe(i % 2 === 0)
+})

@@ -49,7 +49,7 @@ interface Started {
 interface Loaded {
   process: GgmlProcess
   runner: number
-  weightBytes: number
+  facts: Calls['finish'][1]
 }
 
 /**
@@ -152,7 +152,7 @@ export function createGgmlBackend(
         }
       await before
       const { reply } = await process.call('finish', { runner }, options)
-      return { process, runner, weightBytes: reply.weightBytes }
+      return { process, runner, facts: reply }
     } catch (error) {
       await process.call('unload', { runner }).catch(() => undefined)
       throw error
@@ -176,7 +176,8 @@ export function createGgmlBackend(
           { details: { from, to, blockCount: config.blockCount } }
         )
       const parts = blockParts(file, config, range)
-      const { process, runner, weightBytes } = await load(model, { part: 'blocks', config }, parts, options)
+      const { process, runner, facts } = await load(model, { part: 'blocks', config }, parts, options)
+      const { weightBytes } = facts
       return createBlockRunner(process, runner, { config, from, to, weightBytes, kvFormat })
     },
 
@@ -184,8 +185,9 @@ export function createGgmlBackend(
       const file = await readGguf(model, { ...options, skipArrays: () => true })
       const config = llamaConfig(file)
       const parts = headParts(file, config)
-      const { process, runner } = await load(model, { part: 'head', config }, parts, options)
-      return createHeadRunner(process, runner, config)
+      const { process, runner, facts } = await load(model, { part: 'head', config }, parts, options)
+      const { maxLogitsRows } = facts
+      return createHeadRunner(process, runner, { config, maxLogitsRows, maxWaitingCalls })
     },
 
     async numericsClass() {

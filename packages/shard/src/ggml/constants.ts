@@ -18,6 +18,16 @@ export const maxGraphRows: number = 512
 /** Most graphs kept by a runner. */
 export const maxGraphs: number = 32
 
+/**
+ * Numbers of rows whose logits are computed together, where that changes no bit. ggml's product for several rows of
+ * Q8_0, Q4_0, Q5_0 and IQ4_NL works in tiles (`llamafile_sgemm`); for two, three, five and seven rows it takes as
+ * long as one by one, or longer.
+ */
+export const logitsRows: readonly number[] = [8, 6, 4, 1]
+
+/** Embeddings of likely tokens that a head keeps at hand. */
+export const keptEmbeddings: number = 32
+
 /** Bytes of weights that travel to the child process in one message. */
 export const pieceBytes: number = 4 * 2 ** 20
 

@@ -16,12 +16,12 @@ export interface Exchange {
   /** To hand to the child. */
   readonly fd: number
   /**
-   * Runs a question whose large answer the child has written when it replies, and reads that into memory. One
-   * at a time.
-   *
-   * @returns the reply.
+   * Runs a question whose large answer the child has written when it replies. One at a time, so that what is read
+   * in its course is its answer.
    */
-  read<T>(ask: () => Promise<T>, into: Float32Array): Promise<T>
+  use<T>(ask: () => Promise<T>): Promise<T>
+  /** Fills memory from `offset` bytes on. */
+  read(offset: number, into: Float32Array): void
   close(): void
 }
 
@@ -31,23 +31,20 @@ export function createExchange(): Exchange {
   let before: Promise<unknown> = Promise.resolve()
   let closed = false
 
-  const take = async <T>(ask: () => Promise<T>, into: Float32Array): Promise<T> => {
-    const reply = await ask()
-    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
-    for (let filled = 0; filled < bytes.length;) {
-      const count = readSync(fd, bytes, filled, bytes.length - filled, filled)
-      if (count === 0) throw new Error('the exchange with the process that computes is short')
-      filled += count
-    }
-    return reply
-  }
-
   return {
     fd,
-    read(ask, into) {
-      const result = before.then(() => take(ask, into))
+    use(ask) {
+      const result = before.then(ask)
       before = result.catch(() => undefined)
       return result
+    },
+    read(offset, into) {
+      const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
+      for (let filled = 0; filled < bytes.length;) {
+        const count = readSync(fd, bytes, filled, bytes.length - filled, offset + filled)
+        if (count === 0) throw new Error('the exchange with the process that computes is short')
+        filled += count
+      }
     },
     close() {
       if (!closed) closeSync(fd)

@@ -7,12 +7,16 @@ export interface HeadWeights {
   tokenEmbedding: number
   outputNorm: number
   output: number
+  /** Rows that can be multiplied with `output` together, each with the bits it has alone. */
+  maxLogitsRows: number
 }
 
 /** The two ends of a model in the process that computes them. Calls must not overlap. */
 export interface HeadHost {
+  /** Most rows of one call of `logits`. */
+  readonly maxLogitsRows: number
   embed(ids: Int32Array): Float32Array
-  /** Logits of one row, `[vocabularySize]`: the same memory each time. */
+  /** Logits, `[rows, vocabularySize]`: the same memory each time. */
   logits(hidden: Float32Array): Float32Array
   free(): void
 }
@@ -63,22 +67,23 @@ export function createHeadHost(ggml: Ggml, config: LlamaConfig, weights: HeadWei
       (ctx) => c.ggml_new_tensor_1d(ctx, ggmlType.I32, count),
       (ctx, ids) => c.ggml_get_rows(ctx, weights.tokenEmbedding, ids)
     )
-  /** For one row, as llama.cpp computes the last row of a prompt and every generated one. */
-  const buildHead = (): Graph =>
+  const buildHead = (rows: number): Graph =>
     buildGraph(
       ggml,
-      (ctx) => c.ggml_new_tensor_2d(ctx, ggmlType.F32, hiddenSize, 1),
+      (ctx) => c.ggml_new_tensor_2d(ctx, ggmlType.F32, hiddenSize, rows),
       (ctx, hidden) => {
         const normed = c.ggml_mul(ctx, c.ggml_rms_norm(ctx, hidden, config.rmsEpsilon), weights.outputNorm)
         return c.ggml_mul_mat(ctx, weights.output, normed)
       }
     )
 
-  let head: Graph | undefined
-  const logits = new Float32Array(vocabularySize)
+  // One for each number of rows.
+  const heads = new Map<number, Graph>()
+  let memory = new Float32Array(0)
   // That of the single token is used all the time, others once.
   let single: Graph | undefined
   return {
+    maxLogitsRows: weights.maxLogitsRows,
     embed(ids) {
       const hidden = new Float32Array(ids.length * hiddenSize)
       if (ids.length === 1) {
@@ -92,14 +97,20 @@ export function createHeadHost(ggml: Ggml, config: LlamaConfig, weights: HeadWei
       return hidden
     },
     logits(hidden) {
-      head ??= buildHead()
+      const rows = hidden.length / hiddenSize
+      if (!(rows >= 1 && rows <= weights.maxLogitsRows)) throw new Error(`${rows} rows are no batch`)
+      const head = heads.get(rows) ?? buildHead(rows)
+      heads.set(rows, head)
+      if (memory.length < rows * vocabularySize) memory = new Float32Array(rows * vocabularySize)
+      const logits = memory.subarray(0, rows * vocabularySize)
       head.run(hidden, logits)
       return logits
     },
     free() {
-      head?.free()
+      for (const head of heads.values()) head.free()
+      heads.clear()
       single?.free()
-      head = single = undefined
+      single = undefined
     }
   }
 }

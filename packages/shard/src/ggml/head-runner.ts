@@ -1,25 +1,68 @@
 import type { HeadRunner } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
-import { maxGraphRows } from './constants.ts'
+import { createBatcher } from './batcher.ts'
+import { keptEmbeddings, logitsRows, maxGraphRows } from './constants.ts'
 import type { GgmlProcess } from './process.ts'
 import { checkLogitsMemory } from '../logits-memory.ts'
 import { findBadRow } from '../bad-row.ts'
 
-/** The likeliest token of some logits, and its embedding. */
-interface Likeliest {
-  token: number
-  hidden: Float32Array
-}
-
-/** The two ends of a model in the child process. */
-export function createHeadRunner(process: GgmlProcess, runner: number, config: LlamaConfig): HeadRunner {
+/** The two ends of a model in the child process. Calls that wait run together, as far as that changes no bit. */
+export function createHeadRunner(
+  process: GgmlProcess,
+  runner: number,
+  init: { config: LlamaConfig; maxLogitsRows: number; maxWaitingCalls: number }
+): HeadRunner {
+  const { config, maxLogitsRows, maxWaitingCalls: maxWaiting } = init
   const { hiddenSize, vocabularySize } = config
   let closed: Promise<void> | undefined
-  let likeliest: Likeliest | undefined
   const check = (): void => {
     if (closed !== undefined) throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the head: it was unloaded')
   }
+  // Embeddings of the tokens that were the likeliest lately: mostly the next thing asked for.
+  const likeliest = new Map<number, Float32Array>()
+  const keep = (token: number, hidden: Float32Array): void => {
+    likeliest.delete(token)
+    likeliest.set(token, hidden)
+    if (likeliest.size > keptEmbeddings) likeliest.delete(likeliest.keys().next().value as number)
+  }
+
+  const embeds = createBatcher<Int32Array, Float32Array>({
+    maxWaiting,
+    fit(items) {
+      let ids = 0
+      const tooMany = items.findIndex(({ length }) => (ids += length) > maxGraphRows)
+      return tooMany < 0 ? items.length : Math.max(1, tooMany)
+    },
+    async run(batch) {
+      const ids = batch.map(({ item }) => item)
+      const { data } = await process.call('embed', { runner }, { data: ids })
+      return split(
+        data.buffer,
+        ids.map(({ length }) => length * hiddenSize)
+      )
+    }
+  })
+  const logits = createBatcher<{ hidden: Float32Array; into: Float32Array }, Float32Array>({
+    maxWaiting,
+    fit: ({ length }) => logitsRows.find((rows) => rows <= maxLogitsRows && rows <= length) ?? 1,
+    run: (batch) =>
+      process.exchange.use(async () => {
+        const rows = batch.map(({ item }) => item.hidden)
+        const { reply, data } = await process.call('logits', { runner }, { data: rows })
+        const embeddings = split(
+          data.buffer,
+          rows.map(() => hiddenSize)
+        )
+        return batch.map(({ item: { into }, wanted }, i) => {
+          keep(reply.tokens[i] as number, embeddings[i] as Float32Array)
+          // The memory of a caller that gave up is its own again.
+          if (wanted) process.exchange.read(i * vocabularySize * 4, into)
+          return into
+        })
+      })
+  })
+
   return {
     shape: config,
 
@@ -32,15 +75,12 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
             `Cannot embed the token ${id}: the model has ${vocabularySize}`,
             { details: { token: id, vocabularySize } }
           )
-      if (likeliest !== undefined && ids.length === 1 && ids[0] === likeliest.token)
-        return likeliest.hidden.slice()
+      const known = ids.length === 1 ? likeliest.get(ids[0] as number) : undefined
+      if (known !== undefined) return known.slice()
       const out = new Float32Array(ids.length * hiddenSize)
       const own = Int32Array.from(ids)
-      for (let at = 0; at < own.length; at += maxGraphRows) {
-        const some = own.subarray(at, at + maxGraphRows)
-        const { data } = await process.call('embed', { runner }, { ...options, data: [some] })
-        out.set(new Float32Array(data.buffer), at * hiddenSize)
-      }
+      for (let at = 0; at < own.length; at += maxGraphRows)
+        out.set(await embeds.add(own.subarray(at, at + maxGraphRows), options), at * hiddenSize)
       return out
     },
 
@@ -56,10 +96,7 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       const bad = findBadRow(hidden, hiddenSize)
       if (bad !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
-      const ask = () => process.call('logits', { runner }, { ...options, data: [hidden] })
-      const { reply, data } = await process.exchange.read(ask, into)
-      likeliest = { token: reply.token, hidden: new Float32Array(data.buffer) }
-      return into
+      return logits.add({ hidden: hidden.slice(), into }, options)
     },
 
     [Symbol.asyncDispose]() {
@@ -70,4 +107,13 @@ export function createHeadRunner(process: GgmlProcess, runner: number, config: L
       return closed
     }
   }
+}
+
+/** Floats that follow each other, each stretch in memory of its own. */
+function split(buffer: ArrayBuffer, lengths: readonly number[]): Float32Array[] {
+  let at = 0
+  return lengths.map((length) => {
+    at += length * 4
+    return new Float32Array(buffer.slice(at - length * 4, at))
+  })
 }

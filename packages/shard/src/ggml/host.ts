@@ -85,12 +85,12 @@ export function createHost(): Host {
       const loaded = find(runner)
       const { weights, specs, config, part } = loaded
       weights.finish()
-      if (part === 'head') loaded.head = createHeadHost(ggml, config, headWeights(config, weights))
+      if (part === 'head') loaded.head = createHeadHost(ggml, config, headWeights(ggml, config, weights))
       else {
         const range = blockRange(ggml, config, specs, weights, init.kvFormat)
         loaded.blocks = createBlockHost(ggml, range, budget)
       }
-      return { reply: { weightBytes: weights.bytes } }
+      return { reply: { weightBytes: weights.bytes, maxLogitsRows: loaded.head?.maxLogitsRows ?? 0 } }
     },
     unload({ runner }) {
       const loaded = find(runner)
@@ -139,12 +139,15 @@ export function createHost(): Host {
     }),
     logits({ runner }, data) {
       const host = head(runner)
+      const { vocabularySize } = find(runner).config
       const logits = host.logits(new Float32Array(data.buffer))
-      const bytes = new Uint8Array(logits.buffer)
+      const bytes = new Uint8Array(logits.buffer, 0, logits.byteLength)
       for (let written = 0; written < bytes.length;)
         written += writeSync(exchangeFd, bytes, written, bytes.length - written, written)
-      const token = likeliest(logits)
-      return { reply: { token }, data: [host.embed(Int32Array.of(token))] }
+      const tokens = Int32Array.from({ length: logits.length / vocabularySize }, (_, row) =>
+        likeliest(logits.subarray(row * vocabularySize, (row + 1) * vocabularySize))
+      )
+      return { reply: { tokens: [...tokens] }, data: [host.embed(tokens)] }
     }
   }
 }

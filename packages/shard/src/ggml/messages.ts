@@ -41,7 +41,8 @@ export interface Calls {
   ]
   /** Data: a piece of the tensor. */
   write: [request: { runner: number; tensor: number; offset: number }, reply: undefined]
-  finish: [request: { runner: number }, reply: { weightBytes: number }]
+  /** `maxLogitsRows` is 0 for blocks. */
+  finish: [request: { runner: number }, reply: { weightBytes: number; maxLogitsRows: number }]
   unload: [request: { runner: number }, reply: undefined]
   open: [request: { runner: number; maxTokens: number }, reply: { session: number }]
   /** Data: the rows of all steps; those of the steps that did not fail. */
@@ -61,10 +62,10 @@ export interface Calls {
   /** Data: token ids, `Int32Array`; their embeddings. */
   embed: [request: { runner: number }, reply: undefined]
   /**
-   * Data: a row; the embedding of the likeliest token, since it is mostly the next thing asked for. The logits are
-   * in the exchange when the reply comes.
+   * Data: rows; the embeddings of their likeliest tokens, since these are mostly the next thing asked for. The logits
+   * are in the exchange when the reply comes, `[rows, vocabularySize]`.
    */
-  logits: [request: { runner: number }, reply: { token: number }]
+  logits: [request: { runner: number }, reply: { tokens: number[] }]
 }
 
 /** The name of a question. */

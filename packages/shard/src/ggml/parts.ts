@@ -9,6 +9,7 @@ import {
 } from '../gguf/index.ts'
 import { shardError } from '../errors.ts'
 import type { BlockRange, BlockWeights } from './block-graph.ts'
+import { logitsRows } from './constants.ts'
 import { ggmlType } from './context.ts'
 import type { HeadWeights } from './head-host.ts'
 import type { KvFormat } from './messages.ts'
@@ -103,11 +104,13 @@ function multipleOf(ggml: Ggml, { type, bufferType }: { type: number; bufferType
 }
 
 /** The tensors of the two ends in native memory. */
-export function headWeights(config: LlamaConfig, weights: Weights): HeadWeights {
+export function headWeights(ggml: Ggml, config: LlamaConfig, weights: Weights): HeadWeights {
   const { tokenEmbedding, outputNorm, output } = headTensors(config)
+  const { type, bufferType } = weights.layout(output.name)
   return {
     tokenEmbedding: weights.plain(tokenEmbedding.name),
     outputNorm: weights.plain(outputNorm.name),
-    output: weights.product(output.name)
+    output: weights.product(output.name),
+    maxLogitsRows: rowMultiple(ggml, type, bufferType) === 1 ? (logitsRows[0] as number) : 1
   }
 }

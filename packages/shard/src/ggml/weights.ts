@@ -25,6 +25,8 @@ export interface Weights {
   product(name: string): number
   /** Types and buffer types of the tensors that any number of rows is multiplied with. */
   readonly products: readonly { type: number; bufferType: number }[]
+  /** Those of the tensor {@link product} gives. */
+  layout(name: string): { type: number; bufferType: number }
   /** Bytes of native memory. */
   readonly bytes: number
   /** Writes a piece of the tensor of spec `index`; pieces of a tensor come in order and without gaps. */
@@ -107,11 +109,11 @@ export function createWeights(ggml: Ggml, specs: readonly WeightSpec[]): Weights
   }
 
   const written = specs.map(() => 0)
-  const find = (name: string, use: Slot['use']): number => {
+  const find = (name: string, use: Slot['use']): Slot => {
     const own = slots.flat().filter(({ spec }) => spec.name === name)
     const slot = own.find((slot) => slot.use === use) ?? own[0]
     if (slot === undefined) throw new Error(`there is no tensor ${name}`)
-    return slot.tensor
+    return slot
   }
   const store = (slot: Slot, offset: number, bytes: Uint8Array): void => {
     const { spec, bufferType, tensor } = slot
@@ -123,8 +125,12 @@ export function createWeights(ggml: Ggml, specs: readonly WeightSpec[]): Weights
     slot.staged = undefined
   }
   return {
-    plain: (name) => find(name, 'plain'),
-    product: (name) => find(name, 'product'),
+    plain: (name) => find(name, 'plain').tensor,
+    product: (name) => find(name, 'product').tensor,
+    layout(name) {
+      const { spec, bufferType } = find(name, 'product')
+      return { type: spec.type, bufferType }
+    },
     products: slots
       .flat()
       .filter(({ spec }) => spec.use === 'product')
