@@ -306,7 +306,7 @@ function createChain(
     )
     try {
       const refused = await wire(links, 0, timer.signal, (link) => silent.delete(link))
-      await carry(refused, core, timer.signal)
+      await carry(refused, core, timer.signal, recovery.cut)
     } finally {
       timer.clear()
     }

@@ -83,6 +83,8 @@ export interface HopLink {
   readonly stats: HopStats
   /** Why it cannot go on, once it cannot. */
   readonly lost: { error: unknown } | undefined
+  /** Aborts with the reason when it cannot go on. */
+  readonly ended: AbortSignal
   /** The last step sent from here, 0 for none. */
   readonly sent: number
   /** Steps sent from here whose answer is still to come. */

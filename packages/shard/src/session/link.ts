@@ -30,9 +30,11 @@ export function createLink(
   let numbers = 0
   let silent = false
   let lost: { error: unknown } | undefined
+  const ended = new AbortController()
 
   const end = (error: unknown): void => {
     lost = { error }
+    ended.abort(error)
     channel.abort()
     for (const waiter of [...routes.values(), ...probes.values()]) waiter.reject(error)
     for (const wake of waiting) wake()
@@ -122,6 +124,7 @@ export function createLink(
     get lost() {
       return lost
     },
+    ended: ended.signal,
     get sent() {
       return sent
     },

@@ -57,7 +57,10 @@ export function createRecovery(core: ChainCore): Recovery {
   }
 
   const events: SuccessionEvents = {
-    cut: (link) => void cuts.add(link),
+    cut(link) {
+      cuts.add(link)
+      runIfWanted()
+    },
     joined: (link) => void cuts.delete(link),
     replaced(old, fresh) {
       const cause: unknown = old.map((link) => causes.get(link)).find((error) => error !== undefined)
@@ -134,7 +137,8 @@ export function createRecovery(core: ChainCore): Recovery {
     }
     try {
       await guarded([link, after], core, async () => {
-        await carry(await wire([link, after], flow.answered, lifetime), core, lifetime)
+        const refused = await wire([link, after], flow.answered, lifetime)
+        await carry(refused, core, lifetime, events.cut)
       })
     } catch (error) {
       lifetime.throwIfAborted()
@@ -187,9 +191,6 @@ export function createRecovery(core: ChainCore): Recovery {
       doubts.set(link, error)
       run()
     },
-    cut(link) {
-      cuts.add(link)
-      runIfWanted()
-    }
+    cut: events.cut
   }
 }

@@ -5,7 +5,7 @@ import { guarded } from './guard.ts'
 import { hopError, type HopLink } from './hop.ts'
 import type { StepLog } from './step-log.ts'
 import type { Succession } from './successors.ts'
-import { carry, wire } from './wiring.ts'
+import { announce, carry, wire } from './wiring.ts'
 
 /** What a succession tells. */
 export interface SuccessionEvents {
@@ -69,7 +69,7 @@ export async function succeed(
     const cursor = left === undefined && place.joined ? await prefill(head, start.log, end.done, core) : 0
     const around = [...fresh, left, right].filter((link) => link !== undefined)
     await guarded(around, core, async () => {
-      if (right !== undefined && tail.forward) await announce(right, tail, core, events)
+      if (right !== undefined && tail.forward) await announce(right, tail.hop, core, lifetime, events.cut)
       const chain = right === undefined ? fresh : [...fresh, right]
       const refused = place.joined ? await wire(chain, flow.answered, lifetime) : []
       install(place, cursor, core)
@@ -78,7 +78,7 @@ export async function succeed(
         events.joined(left)
         refused.unshift(...(await wire([left, head], flow.answered, lifetime)))
       }
-      await carry(refused, core, lifetime)
+      await carry(refused, core, lifetime, events.cut)
       if (fetching && right === undefined && head.before !== undefined) {
         const { answered } = flow
         await tail.route({ before: tail.before, after: undefined, answered, last: end.done }, lifetime)
@@ -131,23 +131,6 @@ function prefill(link: HopLink, log: StepLog, done: number, core: ChainCore): Pr
     if (report.last >= sent) return link.settle(report.done)
     link.fail(hopError('ERR_SHARD_HOP_FAILED', link.hop, sent, 'did not get all rows'))
   })
-}
-
-/** Tells a link who hands rows to it from now on. */
-async function announce(
-  link: HopLink,
-  before: HopLink,
-  { flow, lifetime }: ChainCore,
-  events: SuccessionEvents
-): Promise<void> {
-  try {
-    await link.route({ before: before.hop, after: link.after, answered: flow.answered }, lifetime)
-  } catch {
-    lifetime.throwIfAborted()
-    if (link.lost !== undefined) throw link.lost.error
-    // It knows now; it is the one after it that cannot be reached, and that comes next.
-    events.cut(link)
-  }
 }
 
 /** Nothing may come in between: from now on the new links are the chain. */

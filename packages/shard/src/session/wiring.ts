@@ -1,6 +1,7 @@
 import type { ChainCore } from './core.ts'
 import { createRun } from './flow.ts'
-import type { HopLink } from './hop.ts'
+import type { Report } from '../gen/shard_pb.ts'
+import type { HopLink, PlannedHop } from './hop.ts'
 
 /**
  * Tells each link that the next one gets its results. The next one expects it already.
@@ -20,11 +21,12 @@ export async function wire(
       const after = links[index + 1] as HopLink
       if (!link.forward || after.before?.peer !== link.hop.peer) return true
       try {
-        await link.route({ before: link.before, after, answered }, signal)
+        // Whoever waits for a server to join one that is lost waits in vain.
+        await link.route({ before: link.before, after, answered }, AbortSignal.any([signal, after.ended]))
         return false
       } catch {
         signal.throwIfAborted()
-        if (link.lost !== undefined) throw link.lost.error
+        for (const { lost } of [link, after]) if (lost !== undefined) throw lost.error
         return true
       } finally {
         onAnswer?.(link)
@@ -35,31 +37,50 @@ export async function wire(
 }
 
 /**
+ * Tells a link who hands rows to it from now on. It finds the next one anew then, and `onCut` is told where it
+ * does not.
+ *
+ * @returns what it has, once it takes rows from nobody else.
+ */
+export function announce(
+  link: HopLink,
+  before: PlannedHop | undefined,
+  { flow }: ChainCore,
+  signal: AbortSignal,
+  onCut: (link: HopLink) => void
+): Promise<Report> {
+  const { after } = link
+  link.route({ before, after, answered: flow.answered }, signal).catch(() => {
+    const still = link.before === before && link.after === after
+    if (still && link.lost === undefined && !signal.aborted) onCut(link)
+  })
+  // Asked after the route, so answered after it.
+  return link.probe(signal)
+}
+
+/**
  * Lets the client carry rows from these links to the next ones: each run is cut there. What a link has given out
  * before is fetched from what it keeps, so that the client has the next one's history.
  *
+ * @param onCut - told of links that lost their own way on.
  * @throws why a link is lost, or the signal's reason.
  */
-export async function carry(cuts: readonly HopLink[], core: ChainCore, signal: AbortSignal): Promise<void> {
+export async function carry(
+  cuts: readonly HopLink[],
+  core: ChainCore,
+  signal: AbortSignal,
+  onCut: (link: HopLink) => void
+): Promise<void> {
   const { flow } = core
-  const queue = [...cuts]
-  for (let link = queue.shift(); link !== undefined; link = queue.shift()) {
+  for (const link of cuts) {
     const run = flow.runOf(link)
     const next = run?.links[run.links.indexOf(link) + 1]
     if (run === undefined || next === undefined) continue
-    if (next.before !== undefined) {
-      try {
-        await next.route({ before: undefined, after: next.after, answered: flow.answered }, signal)
-      } catch {
-        signal.throwIfAborted()
-        if (next.lost !== undefined) throw next.lost.error
-        // It takes rows from here now; where its own go is another cut.
-        queue.push(next)
-      }
-    }
-    const report = await next.probe(signal)
+    const told =
+      next.before === undefined ? next.probe(signal) : announce(next, undefined, core, signal, onCut)
+    const { last } = await told
     // Nothing may come in between: what the link answers from now on is for the client.
-    cut(core, link, report.last)
+    cut(core, link, last)
     if (!link.forward) flow.pump(run)
     else {
       await link.route({ before: link.before, after: undefined, answered: flow.answered, last: 0 }, signal)
