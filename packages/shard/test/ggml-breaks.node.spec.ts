@@ -44,6 +44,13 @@ const code = (promise: Promise<unknown>): Promise<string> =>
     (error: unknown) => (KwaaiError.is(error) ? error.code : String(error))
   )
 
+/** Kills a child process and waits until everybody knows. */
+async function kill(child: ChildProcess): Promise<void> {
+  const closed = once(child, 'close')
+  child.kill('SIGKILL')
+  await closed
+}
+
 async function withRunner(
   init: Parameters<typeof createGgmlBackend>[0],
   run: (
@@ -59,33 +66,109 @@ async function withRunner(
 
 describe('when the child process dies', () => {
   it.each(['SIGKILL', 'SIGSEGV', 'SIGABRT'] as const)(
-    'rejects what waits and what comes (%s), and loads again in another process',
+    'rejects what waits (%s); the next call starts another process with the same blocks',
     async (signal) => {
-      await withRunner({}, async (runner, child, backend) => {
+      await withRunner({}, async (runner, child) => {
         const session = await runner.open({ maxTokens: 600 })
+        const [expected] = await runner.forward([step(session, 0, 5)])
         const busy = [0, 1, 2].map(() => code(runner.forward([step(session, 0, 600)])))
         child.kill(signal)
         expect(await Promise.all(busy)).toEqual(Array(3).fill('ERR_BACKEND_CRASHED'))
-        expect(await code(runner.forward([step(session, 0, 1)]))).toBe('ERR_BACKEND_CRASHED')
-        expect(await code(runner.open({ maxTokens: 1 }))).toBe('ERR_BACKEND_CRASHED')
-        await runner[Symbol.asyncDispose]()
+        expect(await code(runner.close(session))).toBe('no error')
+        expect(children).toHaveLength(1)
 
-        const again = await backend.loadBlocks(model, { from: 0, to: 3 })
-        const [result] = await again.forward([step(await again.open({ maxTokens: 8 }), 0, 2)])
-        expect(result).toBeInstanceOf(Float32Array)
+        // Calls that come together wait for one start and run in their order.
+        const again = runner.open({ maxTokens: 600 })
+        expect(await code(runner.forward([step(session, 0, 1)]))).toBe('ERR_BACKEND_UNKNOWN_SESSION')
+        expect(await code(runner.trim(session, 0))).toBe('ERR_BACKEND_UNKNOWN_SESSION')
+        expect(await code(runner.close(session))).toBe('no error')
+        const [result] = await runner.forward([step(await again, 0, 5)])
+        expect(bits(result as Float32Array)).toEqual(bits(expected as Float32Array))
+        expect(await again).not.toBe(session)
         expect(children).toHaveLength(2)
       })
     }
   )
 
+  it('brings back every part a backend had, each when it is needed', async () => {
+    await withRunner({}, async (runner, child, backend) => {
+      const head = await backend.loadHead(model)
+      const other = await backend.loadBlocks(model, { from: 1, to: 2 })
+      const run = async (): Promise<Buffer[]> => {
+        const hidden = await head.embed([3, 4, 5])
+        const own = { session: await runner.open({ maxTokens: 8 }), past: 0, kernel: 'vec', hidden } as const
+        const part = { ...own, session: await other.open({ maxTokens: 8 }) }
+        const [[rows], [some]] = await Promise.all([runner.forward([own]), other.forward([part])])
+        const logits = await head.logits((rows as Float32Array).slice(-width))
+        return [rows, some, logits].map((values) => bits(values as Float32Array))
+      }
+      const expected = await run()
+      await kill(child)
+      expect(await run()).toEqual(expected)
+      expect(children).toHaveLength(2)
+    })
+  })
+
+  it('copies rows that wait for another process', async () => {
+    await withRunner({}, async (runner, child) => {
+      const [expected] = await runner.forward([step(await runner.open({ maxTokens: 8 }), 0, 5)])
+      await kill(child)
+      const session = await runner.open({ maxTokens: 8 })
+      await kill(children[1] as ChildProcess)
+      // First sessions of processes are equally far apart.
+      const next = session + (session - 1)
+      const open = runner.open({ maxTokens: 8 })
+      const rowsOfMine = step(next, 0, 5)
+      const result = runner.forward([rowsOfMine])
+      rowsOfMine.hidden.fill(0)
+      expect(await open).toBe(next)
+      expect(bits((await result)[0] as Float32Array)).toEqual(bits(expected as Float32Array))
+    })
+  })
+
+  it('starts five others within ten minutes, and more when these are over', async () => {
+    let now = 0
+    const clock: Clock = { now: () => now, monotonic: () => now, sleep: () => new Promise(() => undefined) }
+    await using backend = createGgmlBackend({}, { clock })
+    const runner = await backend.loadBlocks(model, { from: 0, to: 1 })
+    for (let i = 0; i < 5; i++) {
+      await kill(children[i] as ChildProcess)
+      now += 100_000
+      expect(await code(runner.open({ maxTokens: 8 }))).toBe('no error')
+    }
+    await kill(children[5] as ChildProcess)
+    for (let i = 0; i < 3; i++) expect(await code(runner.open({ maxTokens: 8 }))).toBe('ERR_BACKEND_CRASHED')
+    expect(await code(backend.loadHead(model))).toBe('ERR_BACKEND_CRASHED')
+    expect(children).toHaveLength(6)
+    // The first was found dead at 100 000.
+    now = 700_000
+    expect(await code(runner.open({ maxTokens: 8 }))).toBe('no error')
+    expect(children).toHaveLength(7)
+  })
+
+  it('says so where the source has nothing more to give', async () => {
+    let open = true
+    const source = {
+      size: model.size,
+      read: (offset: number, length: number) =>
+        open ? model.read(offset, length) : Promise.reject(new Error('the file was closed'))
+    }
+    await using backend = createGgmlBackend()
+    const runner = await backend.loadBlocks(source, { from: 0, to: 1 })
+    open = false
+    await kill(children[0] as ChildProcess)
+    const error: unknown = await runner.open({ maxTokens: 8 }).catch((reason: unknown) => reason)
+    expect(KwaaiError.is(error, 'ERR_BACKEND_CRASHED')).toBe(true)
+    expect(String(error)).toContain('cannot be loaded again: the file was closed')
+    open = true
+    expect(await code(runner.open({ maxTokens: 8 }))).toBe('no error')
+  })
+
   it('says what native code wrote last', async () => {
     await withRunner({}, async (runner, child) => {
-      const waiting = runner.open({ maxTokens: 8 }).then(() => child.kill('SIGABRT'))
-      await waiting
-      const error = await runner.open({ maxTokens: 8 }).then(
-        () => runner.open({ maxTokens: 8 }),
-        (reason: unknown) => reason
-      )
+      await runner.open({ maxTokens: 8 })
+      child.kill('SIGABRT')
+      const error: unknown = await runner.open({ maxTokens: 8 }).catch((reason: unknown) => reason)
       expect(KwaaiError.is(error, 'ERR_BACKEND_CRASHED')).toBe(true)
       expect(String(error)).toContain('SIGABRT')
     })

@@ -38,12 +38,17 @@ interface Piece {
 /**
  * @param budget bytes that caches may still take, shared with the other ranges of this process.
  */
-export function createBlockHost(ggml: Ggml, range: BlockRange, budget: { bytes: number }): BlockHost {
+export function createBlockHost(
+  ggml: Ggml,
+  range: BlockRange,
+  budget: { bytes: number },
+  firstSession: number = 1
+): BlockHost {
   const { c } = ggml
   const { hiddenSize } = range.config
   const sessions = new Map<number, KvCache>()
   const graphs = createGraphCache(ggml, range)
-  let nextSession = 1
+  let nextSession = firstSession
 
   const find = (session: number): KvCache => {
     const cache = sessions.get(session)

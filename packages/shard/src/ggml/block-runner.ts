@@ -3,15 +3,15 @@ import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { kvBucket } from './constants.ts'
 import type { KvFormat, WireStep } from './messages.ts'
-import type { GgmlProcess } from './process.ts'
+import type { LoadedPart } from './loader.ts'
 
 /** A range of blocks in the child process. What leaves this process has been checked here. */
 export function createBlockRunner(
-  process: GgmlProcess,
-  runner: number,
-  init: { config: LlamaConfig; from: number; to: number; weightBytes: number; kvFormat: KvFormat }
+  part: LoadedPart,
+  init: { config: LlamaConfig; from: number; to: number; kvFormat: KvFormat }
 ): BlockRunner {
-  const { config, from, to, weightBytes, kvFormat } = init
+  const { config, from, to, kvFormat } = init
+  const { weightBytes } = part.facts
   const { hiddenSize } = config
   const kvWidth = config.kvHeadCount * config.headSize
   const kvBytesPerToken = 2 * (to - from) * kvWidth * (kvFormat === 'f16' ? 2 : 4)
@@ -19,6 +19,11 @@ export function createBlockRunner(
   const check = (): void => {
     if (closed !== undefined)
       throw shardError('ERR_BACKEND_CLOSED', 'Cannot use the blocks: they were unloaded')
+  }
+
+  const close = async (session: number): Promise<void> => {
+    // A session ends with its process; no other is started for that.
+    if (part.alive) await part.ask(({ process, runner }) => process.call('close', { runner, session }))
   }
 
   return {
@@ -35,9 +40,9 @@ export function createBlockRunner(
         throw shardError('ERR_BACKEND_INVALID_STEP', `Cannot open a session of ${maxTokens} tokens`)
       options?.signal?.throwIfAborted()
       // Not cancelled on the way: a session nobody knows of would stay open.
-      const { session } = (await process.call('open', { runner, maxTokens })).reply
-      if (options?.signal?.aborted !== true) return session as KvHandle
-      await process.call('close', { runner, session })
+      const { reply } = await part.ask(({ process, runner }) => process.call('open', { runner, maxTokens }))
+      if (options?.signal?.aborted !== true) return reply.session as KvHandle
+      await close(reply.session)
       throw options.signal.reason
     },
 
@@ -45,11 +50,11 @@ export function createBlockRunner(
       check()
       const sent = steps.map((step, index) => wireStep(step, index, hiddenSize))
       if (sent.length === 0) return []
-      const rows = steps.map(({ hidden }) => hidden)
-      const { reply, data } = await process.call(
-        'forward',
-        { runner, steps: sent },
-        { ...options, data: rows }
+      // Copied before this returns: the caller may use its memory again.
+      const rows = steps.map(({ hidden }) => hidden.slice())
+      const { reply, data } = await part.ask(
+        ({ process, runner }) => process.call('forward', { runner, steps: sent }, { ...options, data: rows }),
+        options
       )
       let at = 0
       return reply.failures.map((failure, index) => {
@@ -63,33 +68,37 @@ export function createBlockRunner(
 
     async trim(session, length) {
       check()
-      await process.call('trim', { runner, session, length })
+      await part.ask(({ process, runner }) => process.call('trim', { runner, session, length }))
     },
 
     async exportKv(session, from, to, options) {
       check()
-      const { data } = await process.call('exportKv', { runner, session, from, to }, options)
+      const { data } = await part.ask(
+        ({ process, runner }) => process.call('exportKv', { runner, session, from, to }, options),
+        options
+      )
       return { from, to, format: kvFormat, data }
     },
 
     async importKv(session, rows, options) {
       check()
       checkFinite(rows)
-      const { from, to, format, data } = rows
-      await process.call('importKv', { runner, session, from, to, format }, { ...options, data: [data] })
+      const { from, to, format } = rows
+      const data = [rows.data.slice()]
+      await part.ask(
+        ({ process, runner }) =>
+          process.call('importKv', { runner, session, from, to, format }, { ...options, data }),
+        options
+      )
     },
 
     async close(session) {
       check()
-      await process.call('close', { runner, session })
+      await close(session)
     },
 
     [Symbol.asyncDispose]() {
-      closed ??= process.call('unload', { runner }).then(
-        () => undefined,
-        // Gone is gone, in whichever way.
-        () => undefined
-      )
+      closed ??= part.unload()
       return closed
     }
   }

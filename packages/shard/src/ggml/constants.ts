@@ -42,3 +42,9 @@ export const maxSentCalls: number = 2
 
 /** Default wait for the child process to load its libraries and test itself, in milliseconds. */
 export const defaultStartTimeoutMs: number = 30_000
+
+/** Processes started in the place of crashed ones within {@link restartWindowMs}. */
+export const maxRestarts: number = 5
+
+/** For how long a crash counts, in milliseconds. */
+export const restartWindowMs: number = 600_000

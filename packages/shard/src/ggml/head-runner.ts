@@ -3,17 +3,17 @@ import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { createBatcher } from './batcher.ts'
 import { keptEmbeddings, logitsRows, maxGraphRows } from './constants.ts'
-import type { GgmlProcess } from './process.ts'
+import type { LoadedPart } from './loader.ts'
 import { checkLogitsMemory } from '../logits-memory.ts'
 import { findBadRow } from '../bad-row.ts'
 
 /** The two ends of a model in the child process. Calls that wait run together, as far as that changes no bit. */
 export function createHeadRunner(
-  process: GgmlProcess,
-  runner: number,
-  init: { config: LlamaConfig; maxLogitsRows: number; maxWaitingCalls: number }
+  part: LoadedPart,
+  init: { config: LlamaConfig; maxWaitingCalls: number }
 ): HeadRunner {
-  const { config, maxLogitsRows, maxWaitingCalls: maxWaiting } = init
+  const { config, maxWaitingCalls: maxWaiting } = init
+  const { maxLogitsRows } = part.facts
   const { hiddenSize, vocabularySize } = config
   let closed: Promise<void> | undefined
   const check = (): void => {
@@ -36,31 +36,33 @@ export function createHeadRunner(
     },
     async run(batch) {
       const ids = batch.map(({ item }) => item)
-      const { data } = await process.call('embed', { runner }, { data: ids })
-      return split(
-        data.buffer,
-        ids.map(({ length }) => length * hiddenSize)
+      const { data } = await part.ask(({ process, runner }) =>
+        process.call('embed', { runner }, { data: ids })
       )
+      const lengths = ids.map(({ length }) => length * hiddenSize)
+      return split(data.buffer, lengths)
     }
   })
   const logits = createBatcher<{ hidden: Float32Array; into: Float32Array }, Float32Array>({
     maxWaiting,
     fit: ({ length }) => logitsRows.find((rows) => rows <= maxLogitsRows && rows <= length) ?? 1,
     run: (batch) =>
-      process.exchange.use(async () => {
-        const rows = batch.map(({ item }) => item.hidden)
-        const { reply, data } = await process.call('logits', { runner }, { data: rows })
-        const embeddings = split(
-          data.buffer,
-          rows.map(() => hiddenSize)
-        )
-        return batch.map(({ item: { into }, wanted }, i) => {
-          keep(reply.tokens[i] as number, embeddings[i] as Float32Array)
-          // The memory of a caller that gave up is its own again.
-          if (wanted) process.exchange.read(i * vocabularySize * 4, into)
-          return into
+      part.ask(({ process: { call, exchange }, runner }) =>
+        exchange.use(async () => {
+          const rows = batch.map(({ item }) => item.hidden)
+          const { reply, data } = await call('logits', { runner }, { data: rows })
+          const embeddings = split(
+            data.buffer,
+            rows.map(() => hiddenSize)
+          )
+          return batch.map(({ item: { into }, wanted }, i) => {
+            keep(reply.tokens[i] as number, embeddings[i] as Float32Array)
+            // The memory of a caller that gave up is its own again.
+            if (wanted) exchange.read(i * vocabularySize * 4, into)
+            return into
+          })
         })
-      })
+      )
   })
 
   return {
@@ -100,10 +102,7 @@ export function createHeadRunner(
     },
 
     [Symbol.asyncDispose]() {
-      closed ??= process.call('unload', { runner }).then(
-        () => undefined,
-        () => undefined
-      )
+      closed ??= part.unload()
       return closed
     }
   }

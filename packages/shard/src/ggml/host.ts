@@ -88,7 +88,7 @@ export function createHost(): Host {
       if (part === 'head') loaded.head = createHeadHost(ggml, config, headWeights(ggml, config, weights))
       else {
         const range = blockRange(ggml, config, specs, weights, init.kvFormat)
-        loaded.blocks = createBlockHost(ggml, range, budget)
+        loaded.blocks = createBlockHost(ggml, range, budget, init.firstSession)
       }
       return { reply: { weightBytes: weights.bytes, maxLogitsRows: loaded.head?.maxLogitsRows ?? 0 } }
     },

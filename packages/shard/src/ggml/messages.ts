@@ -12,6 +12,8 @@ export interface StartRequest {
   kvFormat: KvFormat
   maxKvBytes: number
   variant: string | undefined
+  /** Number of the first session of each runner. */
+  firstSession: number
 }
 
 /** What the child process found. */
