@@ -1,7 +1,7 @@
 import { describe, test } from 'vitest'
 import { survivesFrames, survivesOne, survivesStorms, survivesTwo } from './failover-properties.ts'
 
-const runs = 300
+const runs = 150
 
 describe.each(['star', 'push'] as const)(
   'a chain (%s) goes on with the same bits, many times',
