@@ -88,12 +88,13 @@ export async function createServing(
         return latest
       }
     }
-    const answers = countAnswers(
-      createTextModel(
-        { id: opened.id, ...room },
-        { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
-      )
+    const text = createTextModel(
+      { id: opened.id, ...room },
+      { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
     )
+    // The sessions it keeps between requests end before the network does.
+    teardown.add(async () => text[Symbol.asyncDispose]())
+    const answers = countAnswers(text)
     return {
       model: answers.model,
       blocks,
