@@ -134,14 +134,18 @@ function prefill(link: HopLink, log: StepLog, done: number, core: ChainCore): Pr
 }
 
 /** Nothing may come in between: from now on the new links are the chain. */
-function install({ old, fresh, start, end, left, joined }: Place, cursor: number, core: ChainCore): void {
+function install(
+  { old, fresh, start, end, left, right, joined }: Place,
+  cursor: number,
+  core: ChainCore
+): void {
   const { runs } = core.flow
-  if (start === end && joined) {
+  if (left !== undefined || right !== undefined) {
     start.links.splice(start.links.indexOf(old[0] as HopLink), old.length, ...fresh)
     if (left === undefined) start.cursor = cursor
     return
   }
-  // Whole runs are replaced: the first history goes on, the last results are those that are awaited.
+  // Whole runs are replaced: the first history goes on, and the client gives them all that is not answered.
   const { done, usualMs, movedAt } = end
   const ends = { done, sent: done, usualMs, movedAt }
   const parts = joined

@@ -72,7 +72,8 @@ export function createWatch(core: ChainCore, recovery: Recovery): Watch {
         const asked = [...links]
         const reports = await Promise.all(asked.map(report))
         // What has moved meanwhile needs no help; a link that was replaced meanwhile neither.
-        if (lifetime.aborted || run.done !== done || asked.some((link) => !run.links.includes(link))) return
+        if (lifetime.aborted || run.done !== done || !flow.runs.includes(run)) return
+        if (asked.some((link) => !run.links.includes(link))) return
         const [flight] = flights.values()
         const next = run.expected[0]?.step.step ?? done + 1
         let busy = false
