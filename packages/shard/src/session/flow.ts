@@ -18,7 +18,7 @@ export interface Run {
   sent: number
   /** The last step whose result is there. */
   done: number
-  /** Steps sent and not done, in order; without those that are fetched. */
+  /** Steps sent and not done, in order. */
   expected: Expected[]
   /** Results up to this step are fetched from what the last link keeps, whole and as they lie there. */
   fetchUntil: number
@@ -206,14 +206,14 @@ export function createFlow(
     },
     askAgain(run) {
       const [first] = run.expected
+      if (first !== undefined) sendAgain(run, first)
       if (run.done < run.fetchUntil) events.fetch(run)
-      else if (first !== undefined) sendAgain(run, first)
     },
     askForAll(run) {
       if (run.askedFor === run.done + 1) return
       run.askedFor = run.done + 1
-      if (run.done < run.fetchUntil) events.fetch(run)
       for (const one of run.expected) sendAgain(run, one)
+      if (run.done < run.fetchUntil) events.fetch(run)
     },
     runOf: (link) => runs.find((run) => run.links.includes(link)),
     stepAt(link) {

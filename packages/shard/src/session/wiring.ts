@@ -105,11 +105,11 @@ function cut({ flow, createLog }: ChainCore, link: HopLink, admitted: number): v
     .map((one) => ({ ...one, step: { ...one.step, data: new Uint8Array(0) } }))
   flow.runs.splice(index + 1, 0, later)
   run.done = 0
-  run.expected = []
   run.fetchUntil = run.sent
   if (link.forward) return
   // It keeps nothing: it is fresh, and whatever it is given is answered to the client.
   run.cursor = 0
   run.sent = 0
+  run.expected = []
   run.fetchUntil = 0
 }
