@@ -25,7 +25,8 @@ export const shardErrors = {
   ERR_BACKEND_OUT_OF_MEMORY: 'There is no room for the weights or the session',
   ERR_BACKEND_BUSY: 'Too many calls wait for this runner',
   ERR_BACKEND_UNAVAILABLE: 'The backend cannot be started here: a package is missing, or its self-test fails',
-  ERR_BACKEND_CRASHED: 'The process that computes ended with its sessions; the next call starts another, five in ten minutes',
+  ERR_BACKEND_CRASHED:
+    'The process that computes ended with its sessions; the next call starts another, five in ten minutes',
   ERR_BACKEND_FAILED: 'The backend met an error it does not expect',
   ERR_BACKEND_CLOSED: 'The backend or the runner was closed',
   // session and route: what a block server or a client refuses

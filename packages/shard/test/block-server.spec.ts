@@ -505,7 +505,7 @@ describe('the server', () => {
     expect(await starting).toBe('ERR_SHARD_STOPPED')
     expect(await codeOf(open())).toBe('ERR_NETWORK_PROTOCOL_UNSUPPORTED')
     await server!.start()
-    expect(await openCode()).toBe('opened')
+    expect(await openCode({})).toBe('opened')
   })
 
   test('that drains takes no new sessions, tells the open ones, and ends those that are idle', async () => {

@@ -1,5 +1,5 @@
 /** What some engines have for it, and others lack. */
-const engine: { setImmediate?: (run: () => void) => unknown } = globalThis
+const engine: { setImmediate?: (run: () => void) => unknown; [name: string]: unknown } = globalThis
 
 /** Waits until everything that is ready to run has run: a turn of the event loop, without a timer. */
 export function macrotask(): Promise<void> {
