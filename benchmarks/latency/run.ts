@@ -96,7 +96,7 @@ async function main(): Promise<void> {
     let expected: string | undefined
     for (const rttMs of rtts) {
       await wire.shape([{ between: [], delayMs: rttMs / 2 }])
-      const trips = await echo.measure(20)
+      const trips: number[] = []
       const of: Record<Topology, Measured> = {
         star: { tokenMs: [], prefillMs: [] },
         push: { tokenMs: [], prefillMs: [] }
@@ -105,6 +105,7 @@ async function main(): Promise<void> {
       for (let turn = -1; turn < rounds; turn++) {
         for (const topology of (turn % 2 === 0 ? ['star', 'push'] : ['push', 'star']) as Topology[]) {
           const client = clients[topology]
+          trips.push(...(await echo.measure(10)))
           const run = await greedy(client.blocks, await client.head(), prompt, tokens)
           expected ??= run.tokens.join()
           if (run.tokens.join() !== expected) throw new Error(`${topology} at ${rttMs} ms gave other tokens`)
