@@ -285,6 +285,8 @@ function createChain(
     if (pipeline.mixed) {
       logger?.log('warn', 'shard.chain.mixed', { classes: links.map(({ hop }) => hop.numericsClass) })
     }
+    // One may have gone before it was part of the chain, when nobody was told.
+    for (const { lost } of links) if (lost !== undefined) throw lost.error
     if (push) await join(links, outer)
     isOpen = true
   }

@@ -1,4 +1,5 @@
 import { deadlineSignal } from '@kwaai/interface'
+import { defaultJoinTimeoutMs } from '../constants.ts'
 import type { Report } from '../gen/shard_pb.ts'
 import type { ChainCore } from './core.ts'
 import { hopError, type HopLink } from './hop.ts'
@@ -27,6 +28,22 @@ export async function ask(
   }
 }
 
+/** Tells of routes that a server should have answered by now: the frame, or its answer, is lost. */
+function createRouteWatch({ clock, settings }: ChainCore): (link: HopLink) => boolean {
+  const seen = new Map<HopLink, { route: number; at: number }>()
+  return (link) => {
+    const now = clock.monotonic()
+    const last = seen.get(link)
+    if (link.routing === 0 || last?.route !== link.routing) {
+      seen.set(link, { route: link.routing, at: now })
+      return false
+    }
+    // A server has so long to reach the next one; all else it answers at once.
+    const joinMs = link.after === undefined ? 0 : defaultJoinTimeoutMs
+    return now - last.at >= joinMs + settings.probeTimeoutMs
+  }
+}
+
 /**
  * Gives up links that stop answering while a task waits for them.
  *
@@ -40,10 +57,12 @@ export async function guarded<T>(
 ): Promise<T> {
   const over = new AbortController()
   const signal = AbortSignal.any([core.lifetime, over.signal])
+  const isOverdue = createRouteWatch(core)
   const check = async (link: HopLink): Promise<void> => {
     const { sent } = link
     const report = await ask(link, core, signal)
     if (report !== undefined) onReport?.(link, report, sent)
+    if (isOverdue(link)) link.fail(hopError('ERR_SHARD_HOP_FAILED', link.hop, 0, 'did not get its route'))
   }
   const guard = async (): Promise<void> => {
     for (;;) {

@@ -89,6 +89,8 @@ export interface HopLink {
   readonly sent: number
   /** Steps sent from here whose answer is still to come. */
   readonly pending: number
+  /** The oldest route whose answer is still to come, 0 for none. */
+  readonly routing: number
   /** Sends a step. */
   send(step: ResumedStep, wanted: LoggedStep['wanted'], budgetMs: number): void
   /** Counts a step and all before it as answered. */

@@ -58,6 +58,12 @@ export function createLink(
     else if (failure.route === 0) events.refused(link, failure, error)
   }
 
+  /** Answers come in order: one to an earlier question that is missing is lost, and this one says no less. */
+  const reported = (report: Report): void => {
+    if (!probes.has(report.nonce)) return
+    for (const [nonce, waiter] of probes) if (nonce <= report.nonce) waiter.resolve(report)
+  }
+
   const hear = (body: FrameBody, payload: Uint8Array): void => {
     const { value } = body
     // A failure may come from before the server could read a key.
@@ -67,7 +73,7 @@ export function createLink(
     if (body.case === 'result') events.result(link, body.value, payload)
     else if (body.case === 'failure') refused(body.value)
     else if (body.case === 'routed') routes.get(body.value.route)?.resolve()
-    else if (body.case === 'report') probes.get(body.value.nonce)?.resolve(body.value)
+    else if (body.case === 'report') reported(body.value)
     else if (body.case === 'notice') events.notice(link, body.value)
     else wrong(`sent a message "${body.case}"`)
   }
@@ -130,6 +136,9 @@ export function createLink(
     },
     get pending() {
       return pending.length
+    },
+    get routing() {
+      return routes.keys().next().value ?? 0
     },
     send(step, wanted, budgetMs) {
       if (lost !== undefined) return

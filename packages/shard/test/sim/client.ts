@@ -28,12 +28,12 @@ export async function generate(
   let past = 0
   let number = 0
   let last: Float32Array | undefined
+  const underWay: Promise<Float32Array>[] = []
 
   const prompt = async (
     stretch: Extract<Generation['stretches'][number], { type: 'prompt' }>
   ): Promise<void> => {
-    const { tokens, kernel, stepRows, window, all } = stretch
-    const underWay: Promise<Float32Array>[] = []
+    const { tokens, kernel, stepRows, window, all, waits } = stretch
     for (let at = 0; at < tokens.length; at += stepRows) {
       const ids = tokens.slice(at, at + stepRows)
       const result = all ? 'all' : at + stepRows >= tokens.length ? 'last' : 'none'
@@ -47,7 +47,8 @@ export async function generate(
       past += ids.length
       if (underWay.length >= window) await underWay[underWay.length - window]
     }
-    const results = await Promise.all(underWay)
+    if (!waits) return
+    const results = await Promise.all(underWay.splice(0))
     const rows = results.at(-1) as Float32Array
     last = rows.slice(rows.length - head.shape.hiddenSize)
   }

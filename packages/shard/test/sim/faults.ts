@@ -60,12 +60,16 @@ export interface Targets {
 
 const onClients: ReadonlySet<FaultKind> = new Set(['records', 'death'])
 
+const onFrames: ReadonlySet<FaultKind> = new Set(['drop', 'duplicate', 'reset', 'delay'])
+
 /** Faults of a story, in no order. */
 export function chooseFaults(random: Random, targets: Targets, count: number): Fault[] {
   const { clients, spared, extent } = targets
   const calm = spared.size > 0
   const servers = targets.servers.filter(({ name }) => !spared.has(name))
-  const kinds = targets.kinds.filter((kind) => !calm || !onClients.has(kind))
+  const usable = targets.kinds.filter((kind) => !calm || !onClients.has(kind))
+  // Frames are many: what hits one of them has to come more often to hit the one that matters.
+  const kinds = usable.flatMap((kind) => (onFrames.has(kind) ? [kind, kind] : [kind]))
   if (servers.length === 0 || kinds.length === 0) return []
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random.next() * from.length)] as T
   const upTo = (most: number): number => 1 + Math.floor(random.next() * most)

@@ -23,6 +23,8 @@ export type Stretch =
       stepRows: number
       window: number
       all: boolean
+      /** False: the next stretch begins before these rows are answered. It is not one that generates. */
+      waits: boolean
     }
   /** So many tokens, each the likeliest after the one before. */
   | { type: 'decode'; count: number }
@@ -104,13 +106,14 @@ export function tellStory(seed: number, options: StoryOptions = {}): Story {
   }
 
   const tokens = (count: number): number[] => Array.from({ length: count }, () => integer(3, vocabulary - 1))
-  const prompt = (rows: number): Stretch => ({
+  const prompt = (rows: number, waits = true): Stretch => ({
     type: 'prompt',
     tokens: tokens(rows),
     kernel: chance(0.5) ? 'tile' : 'vec',
     stepRows: rows > 40 ? integer(8, 64) : integer(1, 3) * integer(1, 6),
     window: integer(1, 4),
-    all: chance(0.3)
+    all: chance(0.3),
+    waits
   })
   const generation = (id: string): Generation => {
     const stretches: Stretch[] = []
@@ -126,6 +129,13 @@ export function tellStory(seed: number, options: StoryOptions = {}): Story {
       rows += length + count
       most = Math.max(most, rows)
       if (chance(0.3)) {
+        // Rows that are taken back may be on their way still.
+        if (chance(0.5)) {
+          const guessed = integer(1, 6)
+          stretches.push(prompt(guessed, false))
+          rows += guessed
+          most = Math.max(most, rows)
+        }
         const back = integer(1, Math.min(10, rows - 1))
         const other = integer(1, 5)
         const more = integer(1, 5)
@@ -208,7 +218,7 @@ function describeGeneration({ id, stretches }: Generation): string {
     if (stretch.type === 'decode') return `decode ${stretch.count}`
     if (stretch.type === 'back') return `back ${stretch.rows}`
     if (stretch.type === 'pause') return `pause ${stretch.ms} ms`
-    return `prompt ${stretch.tokens.length} ${stretch.kernel} by ${stretch.stepRows}`
+    return `prompt ${stretch.tokens.length} ${stretch.kernel} by ${stretch.stepRows}${stretch.waits ? '' : ' unanswered'}`
   })
   return `${id} ${parts.join(', ')}`
 }
