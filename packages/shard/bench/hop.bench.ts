@@ -59,7 +59,7 @@ async function chainOf(
   const chain = await openChain(
     plan,
     { network: client, clock: systemClock, random: systemRandom },
-    { maxTokens: 500_000, hiddenSize }
+    { maxTokens: 50_000, hiddenSize }
   )
   return {
     forward: (past, rows) =>
