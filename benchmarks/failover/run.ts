@@ -1,4 +1,4 @@
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ensureModel } from '@kwaai/node'
 import { measureFailover, type Failover } from '../../packages/node/test/failover.ts'
@@ -68,6 +68,8 @@ async function main(): Promise<void> {
       question: 'How long does an answer stand still when one of three servers is killed at token 30 of 120?',
       peer: 'asking again: the prompt and the thirty tokens from the beginning, with the twin in place',
       cpu: cpus()[0]?.model,
+      // Of the minute before the end: what others did to the machine is in it.
+      load: loadavg()[0],
       rounds,
       rows
     })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { ensureModel, type Node } from '@kwaai/node'
 import { startCluster } from '../../packages/node/test/cluster.ts'
@@ -175,6 +175,8 @@ function report(results: { rttMs: number; measuredMs: number; of: Record<Topolog
       question: 'How many tokens a second does a chain of three servers give where round trips are long?',
       peer: 'the star: the client carries every residual',
       cpu: cpus()[0]?.model,
+      // Of the minute before the end: what others did to the machine is in it.
+      load: loadavg()[0],
       context,
       tokens,
       rounds,
