@@ -25,4 +25,4 @@ test(`${seeds} seeds: the bits of an undisturbed run or an error with a code, an
   // The simulation did its work: faults came, most generations were answered all the same.
   expect(tally.faults.size).toBeGreaterThan(15)
   expect(tally.outcomes.get('ok') ?? 0).toBeGreaterThan(2 * seeds)
-})
+}, 1_800_000)
