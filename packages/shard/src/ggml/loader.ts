@@ -20,8 +20,8 @@ export interface LoadedPart {
   /** Whether the process that had it last is there. */
   readonly alive: boolean
   /**
-   * Asks the process that has the part, at once. Where it has crashed, the part is loaded again first, from the same
-   * source; no question of before can matter then, since its sessions are gone.
+   * Asks the process that has the part. Where it has crashed, the part is loaded again first, from the same source.
+   * Questions are asked in the order of the calls.
    *
    * @throws A KwaaiError `ERR_BACKEND_CRASHED` when the process ends meanwhile or the part cannot be loaded again; what
    * {@link Supervisor.ready} throws.
@@ -56,14 +56,14 @@ export function createLoader(supervisor: Supervisor): Loader {
       const bring = (given: CallOptions) =>
         inTurn(() => bringIn(supervisor, model, request, parts, given), given)
       const first = await bring(options)
-      let place: Place = first
-      let loading: Promise<Place> | undefined
+      let place: Promise<Place> = Promise.resolve(first)
+      let latest: Place = first
       let unloaded: Promise<void> | undefined
 
       const again = async (): Promise<Place> => {
         try {
-          place = await bring({})
-          return place
+          latest = await bring({})
+          return latest
         } catch (error) {
           if (KwaaiError.is(error)) throw error
           const why = error instanceof Error ? error.message : String(error)
@@ -72,24 +72,25 @@ export function createLoader(supervisor: Supervisor): Loader {
             `The process that computes ended, and the model cannot be loaded again: ${why}`,
             { cause: error }
           )
-        } finally {
-          loading = undefined
         }
+      }
+      let loading = false
+      const current = (): Promise<Place> => {
+        if (latest.process.alive || loading) return place
+        loading = true
+        place = again().finally(() => (loading = false))
+        return place
       }
       return {
         facts: first.facts,
         get alive() {
-          return place.process.alive
+          return latest.process.alive
         },
-        ask(question, { signal } = {}) {
-          if (place.process.alive) return question(place)
-          loading ??= again()
-          return abortable(loading.then(question), signal)
-        },
+        ask: (question, { signal } = {}) => abortable(current().then(question), signal),
         unload() {
           const gone = (): void => undefined
           // Gone is gone, in whichever way.
-          unloaded ??= (loading ?? Promise.resolve(place))
+          unloaded ??= place
             .then(({ process, runner }) => process.call('unload', { runner }))
             .then(gone, gone)
           return unloaded
