@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { ensureModel } from '@kwaai/node'
 import { measureFailover, type Failover } from '../../packages/node/test/failover.ts'
 import { createOracle } from '../../packages/shard/test/oracle/index.ts'
+import { median, round, run } from '../kit.ts'
 
 const { values } = parseArgs({
   // pnpm hands the separator on.
@@ -14,10 +15,6 @@ const { values } = parseArgs({
 })
 const contexts = values.contexts.split(',').map(Number)
 const rounds = Number(values.rounds)
-
-const median = (numbers: readonly number[]): number =>
-  numbers.toSorted((a, b) => a - b)[(numbers.length - 1) >> 1] as number
-const round = (value: number): number => Math.round(value * 10) / 10
 
 async function main(): Promise<void> {
   const { path } = await ensureModel({ onNote: (text) => console.error(text) })
@@ -76,10 +73,4 @@ async function main(): Promise<void> {
   )
 }
 
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error)
-    process.exit(1)
-  }
-)
+run(main)

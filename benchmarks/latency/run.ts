@@ -6,6 +6,7 @@ import { ensureModel, type Node } from '@kwaai/node'
 import { startCluster } from '../../packages/node/test/cluster.ts'
 import { greedy } from '../../packages/node/test/greedy.ts'
 import { startWire, type RemoteWire } from '../../packages/node/test/wire/index.ts'
+import { median, promptOf, round, run } from '../kit.ts'
 
 const { values } = parseArgs({
   // pnpm hands the separator on.
@@ -27,24 +28,6 @@ const oneWays = { star: 6, push: 4 } as const
 /** Nobody is too far: that is what is measured here. */
 const maxSplitRttMs = 10_000
 type Topology = keyof typeof oneWays
-
-const median = (numbers: readonly number[]): number => {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
-}
-const round = (value: number): number => Math.round(value * 1000) / 1000
-
-/** Text-like ids: all ordinary tokens, the same in every run. */
-function promptOf(length: number): number[] {
-  let state = 12_345
-  return Array.from({ length }, () => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
-    return 300 + (state % 40_000)
-  })
-}
 
 /** Measures the wire itself: round trips of one byte to a socket that sends it back. */
 async function echoOver(
@@ -185,10 +168,4 @@ function report(results: { rttMs: number; measuredMs: number; of: Record<Topolog
   )
 }
 
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error)
-    process.exit(1)
-  }
-)
+run(main)

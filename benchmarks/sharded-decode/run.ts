@@ -11,6 +11,7 @@ import {
 } from './contenders.ts'
 import { foreignLoad } from './load.ts'
 import { manyContext } from './many.ts'
+import { median, promptOf, round, run } from '../kit.ts'
 
 const { values } = parseArgs({
   // pnpm hands the separator on.
@@ -37,14 +38,6 @@ const longContext = 2_048
 const maxForeignLoad = 0.3
 const maxRetries = 20
 
-const median = (numbers: readonly number[]): number => {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1
-    ? (sorted[middle] as number)
-    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2
-}
-
 /** Runs again under taskset, so that this process and all it starts share the cores. */
 function pin(): void {
   if (process.env['KWAAI_BENCH_PINNED'] === '1' || process.platform !== 'linux') return
@@ -54,15 +47,6 @@ function pin(): void {
     { stdio: 'inherit', env: { ...process.env, KWAAI_BENCH_PINNED: '1' } }
   )
   process.exit(status ?? 1)
-}
-
-/** Text-like ids: all ordinary tokens, the same in every run. */
-function promptOf(length: number, seed = 0): number[] {
-  let state = 12_345 + seed
-  return Array.from({ length }, () => {
-    state = (state * 1_103_515_245 + 12_345) % 2 ** 31
-    return 300 + (state % 40_000)
-  })
 }
 
 interface Measured {
@@ -120,8 +104,6 @@ async function main(): Promise<void> {
     for (const contender of contenders.toReversed()) await contender[Symbol.asyncDispose]()
   }
 }
-
-const round = (value: number): number => Math.round(value * 1000) / 1000
 
 interface Row {
   name: string
@@ -298,10 +280,4 @@ function report(rows: readonly Row[], accounts: readonly Account[]): void {
   )
 }
 
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    console.error(error)
-    process.exit(1)
-  }
-)
+run(main)

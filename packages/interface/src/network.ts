@@ -74,7 +74,7 @@ export interface OpenOptions extends CallOptions {
 
 /** What is known about the connection to a peer. */
 export interface ConnectionFacts {
-  /** The last measured round trip in milliseconds, if there is one. */
+  /** The round trip in milliseconds as it was measured lately, if it was. */
   rttMs?: number
   /** True when a relay carries the bytes. */
   relayed: boolean

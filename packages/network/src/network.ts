@@ -23,6 +23,7 @@ import { keepConnected } from './bootstrap.ts'
 import { DEFAULT_DIAL_TIMEOUT_MS, DEFAULT_LISTEN, DEFAULT_MAX_CONNECTIONS } from './constants.ts'
 import { unsupported } from './errors.ts'
 import { openHost, type Host } from './host.ts'
+import { createRoundTrips } from './round-trips.ts'
 
 /** What a network is made of. */
 export interface NetworkInit {
@@ -64,7 +65,7 @@ export function createNetwork(init: NetworkInit, components: NetworkComponents =
   const protocols = new Set<string>()
   const listeners = new Set<(event: PeerEvent) => void>()
   const streams = new Set<RawStream>()
-  const roundTrips = new Map<PeerId, number>()
+  const roundTrips = createRoundTrips()
   let host: Host | undefined
   let changing: Promise<void> = Promise.resolve()
   let running = new AbortController()
@@ -83,7 +84,7 @@ export function createNetwork(init: NetworkInit, components: NetworkComponents =
     for (const raw of streams) if (peer === undefined || raw.peer === peer) raw.abort()
   }
   const tell = (event: PeerEvent): void => {
-    if (event.type === 'disconnect') roundTrips.delete(event.peer)
+    if (event.type === 'disconnect') roundTrips.forget(event.peer)
     for (const listener of listeners) {
       try {
         listener(event)
@@ -152,13 +153,15 @@ export function createNetwork(init: NetworkInit, components: NetworkComponents =
     },
     async ping(peer, options = {}) {
       const rttMs = await live().ping(peer, options, clock)
-      roundTrips.set(peer, rttMs)
+      roundTrips.add(peer, rttMs)
       return rttMs
     },
     connection(peer) {
       const found = host?.connection(peer)
       if (found === undefined) return undefined
-      const rttMs = roundTrips.get(peer) ?? found.rttMs
+      // libp2p measures too, now and then, and tells the last one only.
+      if (found.rttMs !== undefined) roundTrips.add(peer, found.rttMs)
+      const rttMs = roundTrips.least(peer)
       return {
         relayed: found.address.includes('/p2p-circuit'),
         addressPrefix: addressPrefix(found.address),

@@ -35,6 +35,14 @@ import {
 
 export const blockCount = 6
 
+/** Where chains are cut, and the spans between. */
+export const cuts = [0, 2, 3, 6]
+export const spans = [
+  [0, 2],
+  [2, 3],
+  [3, 6]
+] as const
+
 /** One server of the fleet. */
 export interface Member {
   peer: PeerId

@@ -5,7 +5,7 @@ import { createSeededRandom, type FrameEvent, type FrameVerdict } from '@kwaai/t
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import { decodeFrame } from '../src/session/index.ts'
-import { createFleet, hopsOf, play, storyOf, truthOf, type Fleet } from './failover-kit.ts'
+import { createFleet, hopsOf, play, storyOf, truthOf, type Fleet, cuts } from './failover-kit.ts'
 import { maxFrameBytes } from './session-kit.ts'
 
 export type Topology = 'star' | 'push'
@@ -13,7 +13,6 @@ export type Topology = 'star' | 'push'
 /** What is done to a fleet once its chain is open. */
 type Disturb = (fleet: Fleet, peers: readonly PeerId[]) => void
 
-const cuts = [0, 2, 3, 6]
 const spans: [number, number][] = [
   [0, 2],
   [2, 3],

@@ -1,6 +1,6 @@
 import { KwaaiError } from '@kwaai/interface'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createFleet, hopsOf, play, storyOf, truthOf, type Fleet } from './failover-kit.ts'
+import { createFleet, cuts, hopsOf, play, spans, storyOf, truthOf, type Fleet } from './failover-kit.ts'
 import { survivesFrames, survivesOne, survivesStorms, survivesTwo } from './failover-properties.ts'
 import { codeOf, rowsOf } from './session-kit.ts'
 
@@ -17,12 +17,6 @@ describe.each(['star', 'push'] as const)('a chain (%s) goes on with the same bit
 let fleet: Fleet
 afterEach(() => fleet?.stop())
 
-const cuts = [0, 2, 3, 6]
-const spans = [
-  [0, 2],
-  [2, 3],
-  [3, 6]
-] as const
 const story = storyOf(7)
 const topologies = ['star', 'push'] as const
 

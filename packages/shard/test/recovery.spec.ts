@@ -2,18 +2,12 @@
 import type { PeerId } from '@kwaai/interface'
 import { afterEach, describe, expect, test } from 'vitest'
 import { decodeFrame, type BlockServerInit, type ShardChain } from '../src/session/index.ts'
-import { createFleet, hopsOf, play, storyOf, truthOf, type Fleet } from './failover-kit.ts'
+import { createFleet, cuts, hopsOf, play, spans, storyOf, truthOf, type Fleet } from './failover-kit.ts'
 import { maxFrameBytes } from './session-kit.ts'
 
 let fleet: Fleet
 afterEach(() => fleet?.stop())
 
-const cuts = [0, 2, 3, 6]
-const spans = [
-  [0, 2],
-  [2, 3],
-  [3, 6]
-] as const
 const story = storyOf(11)
 const first = { steps: story.steps.slice(0, 5), overlapping: 3 }
 const rest = { steps: story.steps.slice(5), overlapping: 0 }
