@@ -1,13 +1,14 @@
 import { KwaaiError } from '@kwaai/interface'
-import { macrotask } from '@kwaai/testing'
+import { createFakeClock, macrotask } from '@kwaai/testing'
 import { expect, it } from 'vitest'
-import { createBatcher, type Batched } from '../src/ggml/batcher.ts'
+import { createBatcher, type Batched, type Hold } from '../src/ggml/batcher.ts'
 
 /** A batcher whose batches end when the test says so. */
-function setup(maxWaiting = 10) {
+function setup(maxWaiting = 10, hold?: Hold) {
   const batches: { items: number[]; wanted: boolean[]; end: (error?: Error) => void }[] = []
   const batcher = createBatcher<number, number>({
     maxWaiting,
+    ...(hold && { hold }),
     fit: ({ length }) => (length >= 4 ? 4 : 1),
     run: (batch: readonly Batched<number>[]) =>
       new Promise((resolve, reject) => {
@@ -80,4 +81,52 @@ it('bounds what waits', async () => {
     await macrotask()
   }
   expect(await Promise.all(calls.slice(0, 3))).toEqual([10, 20, 30])
+})
+
+it('waits a moment for as many callers as came lately, and never for callers that are not there', async () => {
+  const clock = createFakeClock()
+  const { batches, batcher } = setup(10, { enough: 4, maxMs: 2, clock })
+  const callers = [1, 2, 3, 4, 5].map((id) => ({ id }))
+  const items = (): number[][] => batches.splice(0).map((batch) => (batch.end(), batch.items))
+  const come = async (...ids: number[]): Promise<void> => {
+    for (const id of ids) void batcher.add(id, { caller: callers[id - 1] as object })
+    await macrotask()
+  }
+  // One alone, or without a name, waits for nobody, however often it comes.
+  for (let i = 0; i < 12; i++) {
+    await (i % 2 === 0 ? come(1) : (void batcher.add(9), macrotask()))
+    expect(items()).toHaveLength(1)
+    await macrotask()
+  }
+  // Four that come one by one go together once they are known.
+  for (const id of [1, 2, 3, 4]) await come(id)
+  const known: number[][] = []
+  for (let i = 0; i < 5; i++) {
+    known.push(...items())
+    await clock.advance(2)
+  }
+  expect(known).toEqual([[1], [2], [3], [4]])
+  await come(1)
+  await come(2, 3)
+  expect(items()).toEqual([])
+  await come(4)
+  expect(items()).toEqual([[1, 2, 3, 4]])
+  await macrotask()
+  // Of those that miss others none waits longer than the time, and that once.
+  await come(1, 2)
+  expect(items()).toEqual([])
+  await clock.advance(2)
+  expect(items()).toEqual([[1]])
+  await macrotask()
+  expect(items()).toEqual([[2]])
+  await macrotask()
+  // The others are gone: soon nobody waits for them.
+  for (let i = 0; i < 8; i++) {
+    await come(1)
+    await clock.advance(2)
+    items()
+    await macrotask()
+  }
+  await come(1)
+  expect(items()).toEqual([[1]])
 })

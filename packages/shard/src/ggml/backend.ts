@@ -84,7 +84,7 @@ export function createGgmlBackend(
       const config = llamaConfig(file)
       const parts = headParts(file, config)
       const part = await loader.load(model, { part: 'head', config }, parts, options)
-      return createHeadRunner(part, { config, maxWaitingCalls })
+      return createHeadRunner(part, { config, maxWaitingCalls }, { clock })
     },
 
     async numericsClass() {

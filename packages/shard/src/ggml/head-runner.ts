@@ -1,8 +1,8 @@
-import type { HeadRunner } from '@kwaai/interface'
+import type { Clock, HeadRunner } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import type { LlamaConfig } from '../gguf/index.ts'
 import { createBatcher } from './batcher.ts'
-import { keptEmbeddings, logitsRows, maxGraphRows } from './constants.ts'
+import { keptEmbeddings, logitsRows, maxGraphRows, maxLogitsHoldMs } from './constants.ts'
 import type { LoadedPart } from './loader.ts'
 import { checkLogitsMemory } from '../logits-memory.ts'
 import { findBadRow } from '../bad-row.ts'
@@ -10,7 +10,8 @@ import { findBadRow } from '../bad-row.ts'
 /** The two ends of a model in the child process. Calls that wait run together, as far as that changes no bit. */
 export function createHeadRunner(
   part: LoadedPart,
-  init: { config: LlamaConfig; maxWaitingCalls: number }
+  init: { config: LlamaConfig; maxWaitingCalls: number },
+  { clock }: { clock: Clock }
 ): HeadRunner {
   const { config, maxWaitingCalls: maxWaiting } = init
   const { maxLogitsRows } = part.facts
@@ -43,9 +44,12 @@ export function createHeadRunner(
       return split(data.buffer, lengths)
     }
   })
+  const enough = logitsRows.findLast((rows) => rows > 1 && rows <= maxLogitsRows)
   const logits = createBatcher<{ hidden: Float32Array; into: Float32Array }, Float32Array>({
     maxWaiting,
     fit: ({ length }) => logitsRows.find((rows) => rows <= maxLogitsRows && rows <= length) ?? 1,
+    // Rows that left a server together come back one by one, within a millisecond or two.
+    ...(enough === undefined ? {} : { hold: { enough, maxMs: maxLogitsHoldMs, clock } }),
     run: (batch) =>
       part.ask(({ process: { call, exchange }, runner }) =>
         exchange.use(async () => {
@@ -98,7 +102,9 @@ export function createHeadRunner(
       const bad = findBadRow(hidden, hiddenSize)
       if (bad !== undefined)
         throw shardError('ERR_BACKEND_NOT_FINITE', `Cannot compute logits: the row is ${bad.failure}`)
-      return logits.add({ hidden: hidden.slice(), into }, options)
+      // Whoever generates brings the same memory each time.
+      const caller = options.into === undefined ? {} : { caller: options.into }
+      return logits.add({ hidden: hidden.slice(), into }, { ...options, ...caller })
     },
 
     [Symbol.asyncDispose]() {

@@ -1,0 +1,26 @@
+/** Who came lately: as many different callers as this tells keep coming. */
+export interface Company {
+  /** Callers among the latest calls. */
+  readonly size: number
+  /** @param caller an object of its own, the same each time; a caller without one is not counted. */
+  came(caller: object | undefined): void
+}
+
+/** @param remembered calls that count. */
+export function createCompany(remembered: number): Company {
+  // Numbers instead of the callers themselves, which may be gone.
+  const numbers = new WeakMap<object, number>()
+  const latest: number[] = []
+  let next = 1
+  return {
+    get size() {
+      return new Set(latest).size - (latest.includes(0) ? 1 : 0)
+    },
+    came(caller) {
+      const number = caller === undefined ? 0 : (numbers.get(caller) ?? next++)
+      if (caller !== undefined) numbers.set(caller, number)
+      latest.push(number)
+      if (latest.length > remembered) latest.shift()
+    }
+  }
+}
