@@ -129,13 +129,14 @@ describe('a source', () => {
 
   test('leaves out a server that dies during a session, and does not praise it', async () => {
     const only = await serve(1, 0, 6)
+    source = stage.sourceOf({ stepTimeoutMs: 4_000, rowTimeoutMs: 0 })
     await source.start()
     await macrotask()
     const chain = await source.open({ maxTokens: 16 })
     await chain.forward({ past: 0, hidden: rowsOf(1, 1), kernel: 'vec', result: 'all' })
     hub.kill(only.peer)
     const code = codeOf(chain.forward({ past: 1, hidden: rowsOf(1, 1), kernel: 'vec', result: 'all' }))
-    // It looks for others for some seconds, and tries the dead one once more.
+    // It looks for others for as long as the step has, and tries the dead one once more.
     await clock.advance(4000)
     expect(await code).toBe('ERR_SHARD_HOP_FAILED')
     await chain[Symbol.asyncDispose]()

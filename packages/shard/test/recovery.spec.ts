@@ -138,6 +138,25 @@ describe.each(topologies)('a server (%s)', (topology) => {
     await fleet.expectClean()
   })
 
+  test('that hangs has its turn, and then the others that failed have theirs', async () => {
+    // The planner prefers a2-3 wherever it may.
+    const chain = await begin(7, [...spans, [2, 3]], { topology })
+    const results = await fleet.until(play(chain, first))
+    let resets = 0
+    fleet.onFrame = (own) => {
+      if (own !== 'b2-3' || resets++ > 0) return 'pass'
+      // Both have failed now: one is there and hangs, the other one works again.
+      fleet.hub.heal()
+      fleet.hang('a2-3')
+      return 'reset'
+    }
+    fleet.hub.partition(['client'], ['a2-3'])
+    results.push(...(await fleet.until(play(chain, rest))))
+    expect(results).toEqual(await truthOf(story))
+    expect(fleet.events).toMatchObject([{ from: ['a2-3'], to: ['b2-3'] }])
+    expect(fleet.blamed.map(({ peer }) => peer)).toEqual(['a2-3', 'b2-3', 'a2-3'])
+  })
+
   test('that goes away is left before it goes, while nobody waits too', async () => {
     const chain = await begin(4, [...spans, ...spans], { topology })
     const results = await fleet.until(play(chain, first))

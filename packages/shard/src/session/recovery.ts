@@ -6,9 +6,11 @@ import { succeed, type SuccessionEvents } from './succession.ts'
 import { createSuccessors } from './successors.ts'
 import { carry, wire } from './wiring.ts'
 
-/** Milliseconds before nobody is asked for again, the first of four times; doubled each time. */
+/** Milliseconds before the planner is asked again when it knew nobody: the first time; doubled each time, up to. */
 const firstWaitMs = 250
-const maxWaits = 4
+const mostWaitMs = 2_000
+/** How often it is asked again while no step is under way, and so no deadline ends the wait. */
+const maxIdleWaits = 4
 
 /** Replaces servers while a session goes on. */
 export interface Recovery {
@@ -83,27 +85,38 @@ export function createRecovery(core: ChainCore): Recovery {
   const causes = new WeakMap<HopLink, unknown>()
 
   /** Attempts are counted from step to step: what goes on is worth going on with. */
-  const mayTry = (): boolean => {
-    if (flow.answered > answered) {
-      answered = flow.answered
-      attempts = 0
-      waits = 0
-      successors.forgive()
-    }
-    return ++attempts <= settings.maxRecoveries
+  const countAnew = (): void => {
+    if (flow.answered === answered) return
+    answered = flow.answered
+    attempts = 0
+    waits = 0
+    successors.forgive()
+  }
+
+  /** @returns false where it is too late to wait and try again before a step has to be answered. */
+  const waited = async (): Promise<boolean> => {
+    const waitMs = Math.min(mostWaitMs, firstWaitMs * 2 ** waits++)
+    const deadlines = [...core.flights.values()].map(({ deadlineAt }) => deadlineAt)
+    if (deadlines.length === 0 && waits > maxIdleWaits) return false
+    if (clock.monotonic() + waitMs >= Math.min(...deadlines)) return false
+    await clock.sleep(waitMs, { signal: lifetime })
+    return true
   }
 
   const repair = async (bad: { first: number; last: number }): Promise<void> => {
     const links = core.links().slice(bad.first, bad.last + 1)
     const gone = links.find((link) => link.lost !== undefined)
     for (const link of links) causes.set(link, link.lost?.error ?? doubts.get(link))
-    if (!mayTry()) return giveUp(links, gone, `${settings.maxRecoveries} attempts failed`)
+    countAnew()
+    const { maxRecoveries } = settings
+    if (attempts >= maxRecoveries) return giveUp(links, gone, `${maxRecoveries} attempts failed`)
     const found = await successors.find(core.links(), { ...bad, isBad }, { signal: lifetime })
     if ('problem' in found) {
-      if (gone === undefined || ++waits > maxWaits) return giveUp(links, gone, found.problem)
-      await clock.sleep(firstWaitMs * 2 ** (waits - 1), { signal: lifetime })
+      // Somebody may come back in time. Who is only in doubt need not be replaced.
+      if (gone === undefined || !(await waited())) giveUp(links, gone, found.problem)
       return
     }
+    attempts++
     try {
       await succeed(found, core, events)
     } catch (error) {
@@ -131,7 +144,8 @@ export function createRecovery(core: ChainCore): Recovery {
     const run = flow.runOf(link)
     if (after === undefined || run === undefined || !run.links.includes(after)) return
     for (const one of [after, link]) if ((await ask(one, core, lifetime)) === undefined) return
-    if (!mayTry()) {
+    countAnew()
+    if (++attempts > settings.maxRecoveries) {
       const why = 'does not take what it is handed'
       return after.fail(hopError('ERR_SHARD_HOP_FAILED', after.hop, flow.stepAt(after), why))
     }

@@ -41,6 +41,7 @@ export interface Successors {
 export function createSuccessors({ settings, planner }: ChainCore): Successors {
   const { blockCount, maxTokens, replay } = settings
   const failed = new Set<PeerId>()
+  // Since a step was last answered, or in this round; the last one to fail comes last.
   const recent = new Set<PeerId>()
   const liars = new Set<PeerId>()
 
@@ -62,8 +63,15 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
 
   const suspect = (hop: PlannedHop, error: unknown): void => {
     failed.add(hop.peer)
+    recent.delete(hop.peer)
     recent.add(hop.peer)
     if (KwaaiError.is(error) && wrong.includes(error.code)) liars.add(hop.peer)
+  }
+
+  /** Where one is taken that failed a moment ago a new round begins, in which each of these has its turn. */
+  const taken = (excluded: ReadonlySet<PeerId>, found: Succession): Succession => {
+    for (const peer of recent) if (!excluded.has(peer)) recent.delete(peer)
+    return found
   }
 
   return {
@@ -85,15 +93,21 @@ export function createSuccessors({ settings, planner }: ChainCore): Successors {
       const bad = links.slice(first, last + 1)
       const peersOf = (some: readonly HopLink[]): PeerId[] => some.map((link) => link.hop.peer)
       const never = new Set([...liars, ...peersOf(bad.filter((link) => link.lost === undefined))])
-      for (const excluded of [failed, new Set([...never, ...recent, ...peersOf(bad)]), never]) {
+      const latest = new Set([...never, ...recent])
+      const untried = new Set([...latest, ...peersOf(bad)])
+      const newest = new Set([...never, ...[...recent].slice(-1)])
+      let before: number | undefined
+      // Each of them holds the next one: those of one size are the same.
+      for (const excluded of [new Set([...failed, ...untried]), untried, latest, newest, never]) {
+        if (excluded.size === before) continue
+        before = excluded.size
         const some = await ask(span, a.hop.numericsClass, excluded, options)
-        if (typeof some !== 'string') return { first, last, hops: some }
-        problem ||= some
+        if (typeof some !== 'string') return taken(excluded, { first, last, hops: some })
+        problem = some
         // A chain of several classes gives the same bits only where each block keeps its own.
         if (replay === 'exact' && classes.size > 1) continue
         const whole = await ask(all, a.hop.numericsClass, excluded, options)
-        if (typeof whole !== 'string') return withoutEnds(links, whole, isBad)
-        if (excluded.size === never.size) break
+        if (typeof whole !== 'string') return taken(excluded, withoutEnds(links, whole, isBad))
       }
       return { problem }
     }
