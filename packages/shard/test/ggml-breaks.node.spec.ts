@@ -109,23 +109,6 @@ describe('when the child process dies', () => {
     })
   })
 
-  it('copies rows that wait for another process', async () => {
-    await withRunner({}, async (runner, child) => {
-      const [expected] = await runner.forward([step(await runner.open({ maxTokens: 8 }), 0, 5)])
-      await kill(child)
-      const session = await runner.open({ maxTokens: 8 })
-      await kill(children[1] as ChildProcess)
-      // First sessions of processes are equally far apart.
-      const next = session + (session - 1)
-      const open = runner.open({ maxTokens: 8 })
-      const rowsOfMine = step(next, 0, 5)
-      const result = runner.forward([rowsOfMine])
-      rowsOfMine.hidden.fill(0)
-      expect(await open).toBe(next)
-      expect(bits((await result)[0] as Float32Array)).toEqual(bits(expected as Float32Array))
-    })
-  })
-
   it('starts five others within ten minutes, and more when these are over', async () => {
     let now = 0
     const clock: Clock = { now: () => now, monotonic: () => now, sleep: () => new Promise(() => undefined) }

@@ -50,8 +50,8 @@ export function createBlockRunner(
       check()
       const sent = steps.map((step, index) => wireStep(step, index, hiddenSize))
       if (sent.length === 0) return []
-      // Copied before this returns: the caller may use its memory again.
-      const rows = steps.map(({ hidden }) => hidden.slice())
+      // Copied before this returns, by the process that has the sessions: the caller may use its memory again.
+      const rows = steps.map(({ hidden }) => hidden)
       const { reply, data } = await part.ask(
         ({ process, runner }) => process.call('forward', { runner, steps: sent }, { ...options, data: rows }),
         options
@@ -59,7 +59,7 @@ export function createBlockRunner(
       let at = 0
       return reply.failures.map((failure, index) => {
         if (failure !== null) return failure
-        const bytes = (rows[index] as Float32Array).byteLength
+        const bytes = (sent[index] as WireStep).rows * hiddenSize * 4
         at += bytes
         // In memory of its own.
         return new Float32Array(bytes === data.length ? data.buffer : data.buffer.slice(at - bytes, at))
@@ -84,7 +84,7 @@ export function createBlockRunner(
       check()
       checkFinite(rows)
       const { from, to, format } = rows
-      const data = [rows.data.slice()]
+      const data = [rows.data]
       await part.ask(
         ({ process, runner }) =>
           process.call('importKv', { runner, session, from, to, format }, { ...options, data }),

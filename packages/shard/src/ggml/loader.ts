@@ -20,8 +20,8 @@ export interface LoadedPart {
   /** Whether the process that had it last is there. */
   readonly alive: boolean
   /**
-   * Asks the process that has the part. Where it has crashed, the part is loaded again first, from the same source.
-   * Questions are asked in the order of the calls.
+   * Asks the process that has the part, at once. Where it has crashed, the part is loaded again first, from the same
+   * source; no question of before can matter then, since its sessions are gone.
    *
    * @throws A KwaaiError `ERR_BACKEND_CRASHED` when the process ends meanwhile or the part cannot be loaded again; what
    * {@link Supervisor.ready} throws.
@@ -56,14 +56,14 @@ export function createLoader(supervisor: Supervisor): Loader {
       const bring = (given: CallOptions) =>
         inTurn(() => bringIn(supervisor, model, request, parts, given), given)
       const first = await bring(options)
-      let place: Promise<Place> = Promise.resolve(first)
-      let latest: Place = first
+      let place: Place = first
+      let loading: Promise<Place> | undefined
       let unloaded: Promise<void> | undefined
 
       const again = async (): Promise<Place> => {
         try {
-          latest = await bring({})
-          return latest
+          place = await bring({})
+          return place
         } catch (error) {
           if (KwaaiError.is(error)) throw error
           const why = error instanceof Error ? error.message : String(error)
@@ -72,25 +72,24 @@ export function createLoader(supervisor: Supervisor): Loader {
             `The process that computes ended, and the model cannot be loaded again: ${why}`,
             { cause: error }
           )
+        } finally {
+          loading = undefined
         }
-      }
-      let loading = false
-      const current = (): Promise<Place> => {
-        if (latest.process.alive || loading) return place
-        loading = true
-        place = again().finally(() => (loading = false))
-        return place
       }
       return {
         facts: first.facts,
         get alive() {
-          return latest.process.alive
+          return place.process.alive
         },
-        ask: (question, { signal } = {}) => abortable(current().then(question), signal),
+        ask(question, { signal } = {}) {
+          if (place.process.alive) return question(place)
+          loading ??= again()
+          return abortable(loading.then(question), signal)
+        },
         unload() {
           const gone = (): void => undefined
           // Gone is gone, in whichever way.
-          unloaded ??= place
+          unloaded ??= (loading ?? Promise.resolve(place))
             .then(({ process, runner }) => process.call('unload', { runner }))
             .then(gone, gone)
           return unloaded
