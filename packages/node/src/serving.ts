@@ -24,7 +24,7 @@ import {
   type ChainSource,
   type ChainSourceInit
 } from '@kwaai/shard/route'
-import { createBlockServer, type BlockServer } from '@kwaai/shard/session'
+import { batchedRunner, createBlockServer, type BlockServer } from '@kwaai/shard/session'
 import { countAnswers } from './answers.ts'
 import { nodeError } from './errors.ts'
 import type { LoadedModel } from './loaded-model.ts'
@@ -173,7 +173,8 @@ async function findBlocks(
 ): Promise<{ blocks: BlockPipelineSource; chains?: ChainSource }> {
   const { runner, config } = loaded
   if (runner !== undefined && holdsAll(runner, config)) {
-    return { blocks: localBlocks(runner, { peer: network.peerId, numericsClass }) }
+    const shared = batchedRunner(runner, { clock })
+    return { blocks: localBlocks(shared, { peer: network.peerId, numericsClass }) }
   }
   const chains = createChainSource(
     {

@@ -5,7 +5,8 @@ import { createScheduler, type ScheduledStep, type ScheduleLimits } from './sche
 /** How a job ended. */
 export type JobOutcome =
   | { type: 'done'; hidden: Float32Array; computeMs: number; queueMs: number }
-  | { type: 'failed'; error: unknown }
+  /** `failure` is what the runner said, where it failed the step alone. */
+  | { type: 'failed'; error: unknown; failure?: StepFailure }
 
 /** One step of one session, waiting for the runner. */
 export interface Job extends ScheduledStep {
@@ -24,7 +25,7 @@ export interface Executor {
   readonly bytes: number
   submit(job: Job): void
   /** Takes back the waiting jobs of a session; none of them is settled. */
-  drop(session: KvHandle): void
+  drop(session: KvHandle): Job[]
 }
 
 /** Runs what a {@link createScheduler} picks, and waits when it says so. */
@@ -64,7 +65,10 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: Schedu
       const result = results[index]
       if (result instanceof Float32Array) {
         settle(job, { type: 'done', hidden: result, computeMs, queueMs: begun - job.arrivedAt })
-      } else settle(job, { type: 'failed', error: failureOf(result) })
+      } else {
+        const failure = result !== undefined && 'failure' in result ? { failure: result } : {}
+        settle(job, { type: 'failed', error: failureOf(result), ...failure })
+      }
     }
   }
 
@@ -103,7 +107,9 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: Schedu
       void pump()
     },
     drop(session) {
-      for (const job of scheduler.drop(session)) bytes -= job.hidden.byteLength
+      const dropped = scheduler.drop(session)
+      for (const job of dropped) bytes -= job.hidden.byteLength
+      return dropped
     }
   }
 }

@@ -13,6 +13,7 @@ export {
   type BlockServerStats,
   type DrainOptions
 } from './server.ts'
+export { batchedRunner, type BatchedRunnerInit } from './batched-runner.ts'
 export { openChain, type ShardChain } from './chain.ts'
 export type { ChainComponents, ChainOptions, ChainPlan } from './chain-options.ts'
 export type { RecoveryEvent } from './core.ts'
