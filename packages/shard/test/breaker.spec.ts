@@ -109,6 +109,27 @@ describe('a circuit breaker', () => {
     expect(breaker.state('p')).toBe('open')
   })
 
+  test('tells when a peer is left out, and what comes of a probe', async () => {
+    let changes = 0
+    breaker = createBreaker(clock, createSeededRandom(1), () => changes++)
+    const told = (act: () => void): number => {
+      const before = changes
+      act()
+      return changes - before
+    }
+    const [first, second] = [take(), take()]
+    expect(told(() => first.succeeded())).toBe(0)
+    expect(told(() => first.failed('x'))).toBe(1)
+    expect(told(() => second.failed('x'))).toBe(0)
+    for (const end of ['release', 'failed', 'succeeded'] as const) {
+      expect(breaker.nextMs('q')).toBeUndefined()
+      await clock.advance(breaker.nextMs('p') ?? 0)
+      const probe = take()
+      expect(told(() => probe[end]('again'))).toBe(1)
+      expect(told(() => probe[end]('again'))).toBe(0)
+    }
+  })
+
   test('remembers 1,024 peers, the last ones', () => {
     for (let i = 0; i < 1025; i++) take(`p${i}`).failed('x')
     expect(breaker.state('p0')).toBe('closed')

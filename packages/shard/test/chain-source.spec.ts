@@ -129,7 +129,7 @@ describe('a source', () => {
 
   test('leaves out a server that dies during a session, and does not praise it', async () => {
     const only = await serve(1, 0, 6)
-    source = stage.sourceOf({ stepTimeoutMs: 4_000, rowTimeoutMs: 0 })
+    source = stage.sourceOf({ stepTimeoutMs: 8_000, rowTimeoutMs: 0 })
     await source.start()
     await macrotask()
     const chain = await source.open({ maxTokens: 16 })
@@ -137,7 +137,7 @@ describe('a source', () => {
     hub.kill(only.peer)
     const code = codeOf(chain.forward({ past: 1, hidden: rowsOf(1, 1), kernel: 'vec', result: 'all' }))
     // It looks for others for as long as the step has, and tries the dead one once more.
-    await clock.advance(4000)
+    await clock.advance(6000)
     expect(await code).toBe('ERR_SHARD_HOP_FAILED')
     await chain[Symbol.asyncDispose]()
     expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['failure']))
@@ -199,6 +199,7 @@ describe('a source', () => {
     await server.start()
     stage.closing.push(() => server.stop())
     await board.store(did).put({ key: advertKey(modelHash), value: encodeAdvert(advert) })
+    source = stage.sourceOf({ maxWaitMs: 0 })
     expect(await codeOf(source.open({ maxTokens: 16 }))).toBe('ERR_MODEL_UNAVAILABLE')
     expect(outcomes).toMatchObject([{ subject: did, kind: 'violation' }])
   })

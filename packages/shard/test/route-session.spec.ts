@@ -2,6 +2,7 @@ import { KwaaiError, type Outcome } from '@kwaai/interface'
 import { createFakeClock, createSeededRandom, type FakeClock } from '@kwaai/testing'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createBreaker, type Advert, type Breaker } from '../src/route/index.ts'
+import { createRoomMemory, type RoomMemory } from '../src/route/room.ts'
 import { createRouteSession, type RouteSession, type RouteSessionInit } from '../src/route/route-session.ts'
 import type { ReplacementRequest } from '../src/session/replacement.ts'
 
@@ -25,6 +26,7 @@ const advertOf = (peer: string, from: number, to: number, more: Partial<Advert> 
 
 let clock: FakeClock
 let breaker: Breaker
+let room: RoomMemory
 let adverts: Advert[]
 /** What the next look into the record store finds. */
 let unseen: Advert[]
@@ -33,6 +35,7 @@ let outcomes: (Pick<Outcome, 'kind'> & { peer: string })[]
 beforeEach(() => {
   clock = createFakeClock()
   breaker = createBreaker(clock, createSeededRandom(1))
+  room = createRoomMemory(clock)
   adverts = [advertOf('a', 0, 2), advertOf('b', 2, 4), advertOf('c', 4, 6)]
   unseen = []
   looks = 0
@@ -44,6 +47,7 @@ const begin = async (init: Partial<RouteSessionInit> = {}): Promise<RouteSession
     { maxTokens: 64, constraints: {}, ...init },
     {
       breaker,
+      room,
       adverts: () => adverts,
       facts: () => ({ modelHash, blockCount: 6, rttMs: () => 10 }),
       find: async () => undefined,
@@ -141,6 +145,7 @@ describe('blocks that lost their server', () => {
       { maxTokens: 1, constraints: {} },
       {
         breaker,
+        room,
         adverts: () => adverts,
         facts: () => ({ modelHash, blockCount: 6 }),
         find: async () => undefined,
@@ -165,6 +170,7 @@ describe('blocks that lost their server', () => {
       { maxTokens: 64, constraints: {} },
       {
         breaker,
+        room,
         adverts: () => adverts,
         facts: () => ({ modelHash, blockCount: 6 }),
         find: async () => undefined,
@@ -194,14 +200,46 @@ describe('a server that failed', () => {
     expect(breaker.state('b')).toBe(state)
   })
 
-  test('because it is full waits as long as it said', async () => {
+  test('because it is full is left alone as long as it said, by requests that are no smaller', async () => {
     const session = await begin()
     session.planner.failed(
       { peer: 'b', from: 2, to: 4 },
       new KwaaiError('ERR_SHARD_SERVER_FULL', 'x', { details: { retryAfterMs: 700 } })
     )
-    expect(breaker.nextMs()).toBe(700)
+    expect(breaker.state('b')).toBe('closed')
+    expect(room.nextMs()).toBe(700)
     expect(outcomes).toEqual([])
+    const nobody = { excluded: new Set<string>() }
+    expect(await replaced(session, nobody)).toMatch(/^the chain has no server/)
+    expect(room.reason('b', 64)).toBe('It is full for 1 s more: ERR_SHARD_SERVER_FULL x')
+    expect(session.hopeful(1000)).toBe(false)
+    const small = await begin({ maxTokens: 63 })
+    expect(await replaced(small, { ...nobody, maxTokens: 63 })).toBe('b 2-4')
+    await clock.advance(700)
+    expect(room.nextMs()).toBeUndefined()
+    expect(await replaced(session, nobody)).toBe('b 2-4')
+  })
+
+  test('because it is overloaded waits as long as it said', async () => {
+    const session = await begin()
+    session.planner.failed(
+      { peer: 'b', from: 2, to: 4 },
+      new KwaaiError('ERR_SHARD_OVERLOADED', 'x', { details: { retryAfterMs: 700 } })
+    )
+    expect(breaker.nextMs('b')).toBe(700)
+    expect(outcomes).toEqual([])
+  })
+
+  test('leaves hope while it may be tried in time, or somebody tries it', async () => {
+    const session = await begin()
+    session.planner.failed({ peer: 'b', from: 2, to: 4 }, lost)
+    const leftMs = breaker.nextMs('b') ?? 0
+    expect([session.hopeful(leftMs - 1), session.hopeful(leftMs)]).toEqual([false, true])
+    await clock.advance(leftMs)
+    expect(breaker.take('b')?.probing()).toBe(true)
+    expect(session.hopeful(1)).toBe(true)
+    adverts = adverts.filter(({ peer }) => peer !== 'b')
+    expect(session.hopeful(1)).toBe(false)
   })
 
   test('is known by the name in the error, if it is one of the session', async () => {

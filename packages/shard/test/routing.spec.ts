@@ -133,7 +133,7 @@ describe('a request with constraints', () => {
   test('that somebody meets who is left out for a moment says when to come again', async () => {
     const only = await stage.serve(1, 0, 6, { region: 'eu', refreshMs: 1e6 })
     await stage.serve(2, 0, 6, { region: 'us', refreshMs: 1e6 })
-    const source = stage.sourceOf()
+    const source = stage.sourceOf({ maxWaitMs: 0 })
     stage.hub.kill(only.peer)
     const error = await refusal(source, { region: 'eu' })
     expect(error.details['unmet']).toBeUndefined()
@@ -390,7 +390,7 @@ describe('a peer that failed', () => {
 
   test('is given back by a probe that ends without a result', async () => {
     const served = await stage.serve(1, 0, 6, { refreshMs: 1e6 })
-    const source = stage.sourceOf()
+    const source = stage.sourceOf({ maxWaitMs: 0 })
     stage.faults.stall(served.peer)
     const hung = codeOf(source.open({ maxTokens: 16 }))
     await stage.clock.advance(100)

@@ -36,8 +36,8 @@ export interface Breaker {
   reason(peer: string): string | undefined
   /** Takes a peer for one request; undefined where `reason` has something to say. */
   take(peer: string): Permit | undefined
-  /** Milliseconds until the first of those left out may be tried. */
-  nextMs(): number | undefined
+  /** Milliseconds until the first of those left out may be tried, or this one; undefined where none is. */
+  nextMs(peer?: string): number | undefined
 }
 
 interface Circuit {
@@ -49,8 +49,11 @@ interface Circuit {
   probe?: { takenAt: number }
 }
 
-/** Makes a breaker for which all peers are closed. */
-export function createBreaker(clock: Clock, random: Random): Breaker {
+/**
+ * Makes a breaker for which all peers are closed. `onChange` is called when a peer is left out from now on, and when
+ * a probe succeeded, failed or was given back; that a back-off is over is nothing it tells.
+ */
+export function createBreaker(clock: Clock, random: Random, onChange?: () => void): Breaker {
   // What is not in here is closed. The oldest comes first.
   const circuits = new Map<string, Circuit>()
 
@@ -59,6 +62,7 @@ export function createBreaker(clock: Clock, random: Random): Breaker {
     circuits.set(peer, { failures, why, openUntil: clock.monotonic() + Math.min(waitMs, maxBackOffMs) })
     const [oldest] = circuits.keys()
     if (circuits.size > maxPeers && oldest !== undefined) circuits.delete(oldest)
+    onChange?.()
   }
   const fail = (peer: string, before: number, why: string, retryAfterMs: number | undefined): void => {
     if (retryAfterMs !== undefined) return open(peer, before, why, retryAfterMs)
@@ -90,7 +94,9 @@ export function createBreaker(clock: Clock, random: Random): Breaker {
       return {
         probing,
         succeeded() {
-          if (probing()) circuits.delete(peer)
+          if (!probing()) return
+          circuits.delete(peer)
+          onChange?.()
         },
         failed(why, retryAfterMs) {
           if (probing()) fail(peer, circuit?.failures ?? 0, why, retryAfterMs)
@@ -98,13 +104,16 @@ export function createBreaker(clock: Clock, random: Random): Breaker {
           else if (!circuits.has(peer)) fail(peer, 0, why, retryAfterMs)
         },
         release() {
-          if (probing()) delete circuit?.probe
+          if (!probing()) return
+          delete circuit?.probe
+          onChange?.()
         }
       }
     },
-    nextMs() {
+    nextMs(peer) {
       const now = clock.monotonic()
-      const waits = [...circuits.values()].map(({ openUntil }) => openUntil - now).filter((ms) => ms > 0)
+      const some = peer === undefined ? [...circuits.values()] : [circuits.get(peer)]
+      const waits = some.map((circuit) => (circuit?.openUntil ?? now) - now).filter((ms) => ms > 0)
       return waits.length === 0 ? undefined : Math.min(...waits)
     }
   }

@@ -12,6 +12,7 @@ import type { SpanPlanner } from '../session/replacement.ts'
 import type { Advert } from './advert.ts'
 import type { Breaker, Permit } from './breaker.ts'
 import { planSpan, type PlanInit, type SpanInit, type SpanPlanning } from './plan.ts'
+import type { RoomMemory } from './room.ts'
 
 /** Codes of servers that are not what they announced. */
 const broken: readonly string[] = [
@@ -35,6 +36,7 @@ export interface RouteSessionInit {
 /** What the source of a session does for it. */
 export interface RouteSessionComponents {
   breaker: Breaker
+  room: RoomMemory
   /** The servers known now. */
   adverts: () => readonly Advert[]
   /** What the source plans with, constraints and exclusions apart. */
@@ -58,6 +60,8 @@ export interface RouteSession {
    * Servers for all blocks, taken for this session; where there are none, after one fresh look for adverts.
    */
   plan(options: CallOptions): Promise<SpanPlanning>
+  /** Whether there would be servers if those left out, for so many milliseconds at most, and those tried now worked. */
+  hopeful(withinMs: number): boolean
   /** Finds servers while the session runs. */
   readonly planner: SpanPlanner
   /** Leaves the peer out that an error names. @returns false for an error that names none of this session. */
@@ -70,27 +74,23 @@ export interface RouteSession {
 
 /** Begins a session that has no servers yet. */
 export function createRouteSession(init: RouteSessionInit, components: RouteSessionComponents): RouteSession {
-  const { breaker } = components
+  const { breaker, room } = components
   const { maxTokens, constraints } = init
   const permits = new Map<string, Permit>()
   const failed = new Set<string>()
   let serving: readonly Advert[] = []
 
   const excluded = (peer: string): string | undefined =>
-    permits.get(peer)?.probing() === true ? undefined : breaker.reason(peer)
+    (permits.get(peer)?.probing() === true ? undefined : breaker.reason(peer)) ?? room.reason(peer, maxTokens)
+
+  const spanOf = (wanted: Partial<SpanInit>): SpanInit => {
+    const facts = components.facts()
+    return { from: 0, to: facts.blockCount, ...facts, maxTokens, constraints, excluded, ...wanted }
+  }
 
   /** Plans and takes the servers in one turn, so that nobody else takes the same probe in between. */
   const reserve = (wanted: Partial<SpanInit>): SpanPlanning => {
-    const facts = components.facts()
-    const span: SpanInit = {
-      from: 0,
-      to: facts.blockCount,
-      ...facts,
-      maxTokens,
-      constraints,
-      excluded,
-      ...wanted
-    }
+    const span = spanOf(wanted)
     const planning = planSpan(components.adverts(), span)
     const chosen = planning.explain.filter((verdict) => verdict.chosen).map(({ advert }) => advert)
     if (planning.hops === undefined) return planning
@@ -118,8 +118,12 @@ export function createRouteSession(init: RouteSessionInit, components: RouteSess
     if (failed.has(peer) || code === 'ERR_SHARD_SESSION_EXPIRED') return
     failed.add(peer)
     const waitMs = retryAfterOf(error)
-    const why = error instanceof Error ? error.message : String(error)
-    permits.get(peer)?.failed(`${code} ${why}`, waitMs)
+    const why = `${code} ${error instanceof Error ? error.message : String(error)}`
+    const permit = permits.get(peer)
+    if (permit !== undefined && code === 'ERR_SHARD_SERVER_FULL' && waitMs !== undefined) {
+      room.full(peer, maxTokens, why, waitMs)
+      permit.release()
+    } else permit?.failed(why, waitMs)
     // A server that says when it has room again did nothing wrong.
     if (waitMs !== undefined || honest.includes(code)) return
     components.record(peer, { kind: broken.includes(code) ? 'violation' : 'failure' })
@@ -132,6 +136,11 @@ export function createRouteSession(init: RouteSessionInit, components: RouteSess
 
   const session: RouteSession = {
     plan: (options) => planned(() => (init.keep === undefined ? {} : { keep: init.keep }), options),
+    hopeful(withinMs) {
+      const lost = (peer: string): string | undefined =>
+        (breaker.nextMs(peer) ?? 0) > withinMs ? breaker.reason(peer) : room.reason(peer, maxTokens)
+      return planSpan(components.adverts(), spanOf({ excluded: lost })).hops !== undefined
+    },
     planner: {
       failed: (hop, error) => fault(hop.peer, error),
       async replace({ from, to, numericsClass, excluded: others, approximate, maxTokens }, options = {}) {

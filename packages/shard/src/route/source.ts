@@ -17,9 +17,11 @@ import type { Advert } from './advert.ts'
 import { createAdvertView } from './advert-view.ts'
 import { createBreaker } from './breaker.ts'
 import { checkConstraints, mergeConstraints } from './constraints.ts'
+import { createOpeningLine } from './opening-line.ts'
 import { createPeerFacts } from './peer-facts.ts'
 import { planChain, type PlanInit, type Planning, type SpanPlanning } from './plan.ts'
-import { createRouteSession, type RoutedChain } from './route-session.ts'
+import { createRoomMemory } from './room.ts'
+import { createRouteSession, type RoutedChain, type RouteSession } from './route-session.ts'
 
 /** Which model, and how its chains are chosen and opened. */
 export interface ChainSourceInit extends Omit<
@@ -43,6 +45,11 @@ export interface ChainSourceInit extends Omit<
   maxSplitRttMs?: number
   /** Chains tried before an opening fails. Default 4. */
   maxAttempts?: number
+  /**
+   * Milliseconds an opening waits for servers that would do and are left out for a moment, or are being tried by
+   * another request; 0 to refuse it at once. Default 5,000.
+   */
+  maxWaitMs?: number
 }
 
 /** What a source needs. */
@@ -81,37 +88,42 @@ export interface ChainSource extends BlockPipelineSource, Startable {
 const maxReasons = 32
 /** When to come again where nothing better is known. */
 const retryAfterMs = 5_000
+const defaultMaxWaitMs = 5_000
 
 /**
  * Makes a source that follows the adverts of a model and holds servers to constraints. A server that fails is
  * left out for a while, longer with each failure in a row, and then tried by one request; an opening tries
- * the next best chain.
+ * the next best chain, and waits a while where servers are only left out for a moment.
  *
  * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for constraints that make no sense.
  */
 export function createChainSource(init: ChainSourceInit, components: ChainSourceComponents): ChainSource {
   const { network, clock, random, evidence, trust, logger } = components
   const { constraints: defaults, maxAttempts = 4, modelHash, blockCount, numericsClass, ...rest } = init
-  const { split, maxSplitRttMs, ...chainOptions } = rest
+  const { split, maxSplitRttMs, maxWaitMs = defaultMaxWaitMs, ...chainOptions } = rest
   checkConstraints(defaults ?? {})
   let lifetime: AbortController | undefined
+  const line = createOpeningLine(clock)
   const view = createAdvertView(
     {
       modelHash,
       // Who is far is to be known before somebody asks; a source that only opens measures no more than it must.
-      onChange: () => void (lifetime !== undefined && facts.measure(view.adverts()))
+      onChange() {
+        if (lifetime !== undefined) void facts.measure(view.adverts())
+        line.changed()
+      }
     },
     components
   )
   const facts = createPeerFacts({ network, clock, random, didOf: view.signer, ...(trust && { trust }) })
-  const breaker = createBreaker(clock, random)
+  const breaker = createBreaker(clock, random, line.changed)
+  const room = createRoomMemory(clock)
 
   const planInit = (): PlanInit => ({
     modelHash,
     blockCount,
     rttMs: facts.rttMs,
     trust: facts.trust,
-    excluded: breaker.reason,
     ...(chainOptions.topology === undefined ? {} : { topology: chainOptions.topology }),
     ...(numericsClass === undefined ? {} : { numericsClass }),
     ...(split === undefined ? {} : { split }),
@@ -121,6 +133,7 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
     planChain(view.adverts(), {
       ...planInit(),
       ...wanted,
+      excluded: (peer) => breaker.reason(peer) ?? room.reason(peer, wanted.maxTokens ?? 1),
       constraints: mergeConstraints(defaults, constraints)
     })
 
@@ -129,18 +142,40 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
     if (subject !== undefined) evidence?.record({ subject, context: 'shard/forward', ...outcome })
   }
 
+  const nextMs = (): number | undefined => {
+    const waits = [breaker.nextMs(), room.nextMs()].filter((ms) => ms !== undefined)
+    return waits.length === 0 ? undefined : Math.min(...waits)
+  }
+
   const unavailable = (why: string, planning: SpanPlanning, cause?: unknown): Error =>
     shardError('ERR_MODEL_UNAVAILABLE', `Cannot open the session: ${why}`, {
       cause,
       details: {
         ...(planning.unmet.length > 0
           ? { unmet: planning.unmet }
-          : { retryAfterMs: Math.ceil(breaker.nextMs() ?? retryAfterMs) }),
+          : { retryAfterMs: Math.ceil(nextMs() ?? retryAfterMs) }),
         reasons: planning.explain
           .slice(0, maxReasons)
           .map(({ advert: { peer, from, to }, reason }) => ({ peer, from, to, reason }))
       }
     })
+
+  /** Plans; where there are only servers that are left out or tried by others, again when that changes. */
+  const createPlans = (session: RouteSession, options: CallOptions): (() => Promise<SpanPlanning>) => {
+    let endsAt: number | undefined
+    return async () => {
+      for (;;) {
+        const since = line.changes
+        const planning = await session.plan(options)
+        const now = clock.monotonic()
+        endsAt ??= now + maxWaitMs
+        const leftMs = endsAt - now
+        if (planning.hops !== undefined || leftMs <= 0 || !session.hopeful(leftMs)) return planning
+        const waitMs = Math.min(leftMs, breaker.nextMs() ?? leftMs)
+        if (!(await line.wait(since, waitMs, options))) return planning
+      }
+    }
+  }
 
   const source: ChainSource = {
     routes: true,
@@ -166,6 +201,7 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
         { maxTokens, constraints, ...(keep && { keep }) },
         {
           breaker,
+          room,
           adverts: view.adverts,
           facts: planInit,
           find: (asked, call) => facts.find(view.adverts(), asked, call),
@@ -173,10 +209,11 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
           record
         }
       )
+      const plans = createPlans(session, options)
       let failure: unknown
       try {
         for (let attempt = 0; attempt < maxAttempts; attempt++) {
-          const planning = await session.plan(options)
+          const planning = await plans()
           if (planning.hops === undefined) {
             throw unavailable(planning.problem ?? 'nobody serves the model', planning, failure)
           }

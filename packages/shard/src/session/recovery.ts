@@ -98,7 +98,8 @@ export function createRecovery(core: ChainCore): Recovery {
     const waitMs = Math.min(mostWaitMs, firstWaitMs * 2 ** waits++)
     const deadlines = [...core.flights.values()].map(({ deadlineAt }) => deadlineAt)
     if (deadlines.length === 0 && waits > maxIdleWaits) return false
-    if (clock.monotonic() + waitMs >= Math.min(...deadlines)) return false
+    // Whoever comes then needs time for what went through before: as long again at least.
+    if (clock.monotonic() + 2 * waitMs >= Math.min(...deadlines)) return false
     await clock.sleep(waitMs, { signal: lifetime })
     return true
   }
