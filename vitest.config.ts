@@ -1,6 +1,14 @@
 import { defineConfig } from 'vitest/config'
+import { LongFirst } from './tools/long-first.ts'
 import { TallyReporter } from './tools/tally-reporter.ts'
-import { chromium, chromiumProject, hasChromium, nodeProject, setupFromSources } from './vitest.shared.ts'
+import {
+  chromium,
+  chromiumProject,
+  hasChromium,
+  nodeProject,
+  setupFromSources,
+  workers
+} from './vitest.shared.ts'
 
 if (!hasChromium) {
   console.error(`The browser tests do not run: there is no Chromium at ${chromium} (set KWAAI_CHROMIUM).`)
@@ -13,6 +21,8 @@ export default defineConfig({
     globalSetup: ['tools/model-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    maxWorkers: workers,
+    sequence: { sequencer: LongFirst },
     projects: [
       { extends: true, ...nodeProject('node', ['packages/*/test/**/*.spec.ts', 'tools/**/*.spec.ts']) },
       ...(hasChromium

@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
 import type { TestProjectInlineConfiguration } from 'vitest/config'
 
@@ -17,6 +19,20 @@ export const setupFromSources: Pick<TestProjectInlineConfiguration, 'environment
   environments: { __vitest__: { resolve: { conditions: nodeConditions } } }
 }
 
+const cores = availableParallelism()
+
+/**
+ * Test files that run at once: one core stays free where there are more than two, as Vitest has it by itself. Of two
+ * it would leave one idle.
+ */
+export const workers: number = cores > 2 ? cores - 1 : cores
+
+/**
+ * Where Node.js keeps what it has compiled. Tests start some two hundred processes from the sources, and each
+ * would strip the types of all of them again: a second each. What is kept is found by its content.
+ */
+const compileCache = join(import.meta.dirname, 'node_modules/.cache/kwaai-compiled')
+
 /** A project that runs in Node.js, straight from the sources. */
 export function nodeProject(
   name: string,
@@ -32,17 +48,19 @@ export function nodeProject(
       exclude: ['**/node_modules/**', '**/dist/**', '**/*.browser.spec.ts'],
       environment: 'node',
       pool: 'forks',
+      env: { NODE_COMPILE_CACHE: compileCache },
       ...test
     }
   }
 }
 
-/** A project that runs the isomorphic specs in Chromium. */
+/** A project that runs the isomorphic specs in Chromium, after those in Node.js: beside them is no core for it. */
 export function chromiumProject(include: string[]): TestProjectInlineConfiguration {
   return {
     resolve: { conditions: browserConditions },
     test: {
       name: 'chromium',
+      sequence: { groupOrder: 1 },
       include,
       exclude: ['**/node_modules/**', '**/dist/**', '**/*.node.spec.ts', 'packages/node/**', 'tools/**'],
       browser: {
