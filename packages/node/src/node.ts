@@ -44,6 +44,11 @@ export interface NodeInit {
   topology?: 'push' | 'star'
   /** Milliseconds of a round trip above which a server gets no part of the model, only a whole one. Default 150. */
   maxSplitRttMs?: number
+  /**
+   * Milliseconds a step of an answer may take, what replaces a lost server included, before the answer fails; each
+   * row under way adds 100. Default 30,000.
+   */
+  stepTimeoutMs?: number
   /** Folder of the node's key. Without one the node has a new identity at each start. */
   dataDir?: string
   /** Weights and caches together at most, in bytes. */
@@ -167,7 +172,8 @@ export async function createNode(
         ...(components.logger ? { logger: components.logger } : {}),
         chains: {
           ...(init.topology === undefined ? {} : { topology: init.topology }),
-          ...(init.maxSplitRttMs === undefined ? {} : { maxSplitRttMs: init.maxSplitRttMs })
+          ...(init.maxSplitRttMs === undefined ? {} : { maxSplitRttMs: init.maxSplitRttMs }),
+          ...(init.stepTimeoutMs === undefined ? {} : { stepTimeoutMs: init.stepTimeoutMs })
         }
       },
       options

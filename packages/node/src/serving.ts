@@ -41,7 +41,7 @@ export interface ServingComponents {
   random: Random
   logger?: Logger
   /** How chains are chosen and opened. */
-  chains: Pick<ChainSourceInit, 'topology' | 'maxSplitRttMs'>
+  chains: Pick<ChainSourceInit, 'topology' | 'maxSplitRttMs' | 'stepTimeoutMs'>
 }
 
 /** The two sides of a node: its blocks for others, and the whole model for its own user. */

@@ -41,7 +41,7 @@ export async function startCluster(
     await Promise.all(servers.map(stopServer))
     await rm(folder, { recursive: true, force: true })
   }
-  const placed = (name: string): Promise<{ listen: string[]; announce: string[] }> => placeOn(init.wire, name)
+  const placed = (name: string): Promise<Place> => placeOn(init.wire, name)
   const bootstrap = (): string[] => servers[0]?.status.addresses.slice(0, 1) ?? []
   const start = async (more: NodeInit = {}): Promise<Node> => {
     const place = await placed(`client-${clients.length}`)
@@ -59,8 +59,11 @@ export async function startCluster(
   try {
     const signal = new AbortController().signal
     const threads = init.threads ?? 1
-    for (const [index, blocks] of spans.entries()) {
-      const { listen, announce } = await placed(`server-${index}`)
+    const places: Place[] = []
+    for (const index of spans.keys()) places.push(await placed(`server-${index}`))
+    const startOne = async (index: number): Promise<void> => {
+      const { listen, announce } = places[index] as Place
+      const blocks = spans[index] as string
       const args = ['--model', path, '--blocks', blocks, '--threads', String(threads)]
       args.push('--data-dir', join(folder, String(index)), ...(init.args ?? []))
       if (init.apis === true) args.push('--api-port', '0')
@@ -68,8 +71,12 @@ export async function startCluster(
       for (const address of listen) args.push('--listen', address)
       for (const address of announce) args.push('--announce', address)
       for (const address of bootstrap()) args.push('--bootstrap', address)
-      servers.push(await startServer(args, { env: process.env, signal }))
+      servers[index] = await startServer(args, { env: process.env, signal })
     }
+    await startOne(0)
+    // The others need the first one's address and nothing of each other.
+    const others = await Promise.allSettled([...spans.keys()].slice(1).map(startOne))
+    for (const one of others) if (one.status === 'rejected') throw one.reason
     const client = await start({ ...(init.api === true ? { api: { port: 0 } } : {}), ...init.client })
     return { servers, client, join: start, [Symbol.asyncDispose]: stop }
   } catch (error) {
@@ -78,11 +85,13 @@ export async function startCluster(
   }
 }
 
+interface Place {
+  listen: string[]
+  announce: string[]
+}
+
 /** Where a node listens, and where others are told to dial: the wire's port for it. */
-async function placeOn(
-  wire: RemoteWire | undefined,
-  name: string
-): Promise<{ listen: string[]; announce: string[] }> {
+async function placeOn(wire: RemoteWire | undefined, name: string): Promise<Place> {
   if (wire === undefined) return { listen: [], announce: [] }
   const port = await freePort()
   const listen = [`/ip4/127.0.0.1/tcp/${port}`]

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 
 /** A process and the words it was started with. */
 export interface SeenProcess {
@@ -47,7 +48,8 @@ export async function gone(processes: readonly SeenProcess[]): Promise<string[]>
       .filter(({ pid, command }) => commandOf(pid) === command && command !== '')
       .map(({ command }) => command)
   const end = performance.now() + 15_000
-  while (living().length > 0 && performance.now() < end) await new Promise((resolve) => setImmediate(resolve))
+  // Nothing tells of the end of a process that is not our child. Without the pause we would take the core it needs.
+  while (living().length > 0 && performance.now() < end) await setTimeout(10)
   return living()
 }
 
