@@ -42,7 +42,11 @@ export interface Clock {
   now(): number
   /** Milliseconds that only ever grow, with fractions; for durations. */
   monotonic(): number
-  /** Waits. @throws the signal's reason when it aborts first. */
+  /**
+   * Waits, and not at all where `ms` is 0 or less: a moment that is computed may be past once it is waited for.
+   *
+   * @throws the signal's reason when it aborts first.
+   */
   sleep(ms: number, options?: CallOptions): Promise<void>
 }
 

@@ -1,6 +1,6 @@
 import { deadlineSignal, type Clock } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 
 /** A clock with one sleeper, woken by hand. */
 function handClock(): Clock & { wake: () => Promise<void>; sleeping: () => boolean } {
@@ -74,4 +74,14 @@ test('the randomness of the system fills bytes and stays in [0, 1)', () => {
   const mean = numbers.reduce((sum, number) => sum + number, 0) / numbers.length
   // Five standard deviations of the mean of a thousand: 5 / sqrt(12 * 1000).
   expect(Math.abs(mean - 0.5)).toBeLessThan(0.046)
+})
+
+test('the clock of this machine takes a moment that is past for now', async () => {
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  try {
+    await systemClock.sleep(-4.9)
+    expect(timers.mock.calls.map(([, ms]) => ms)).toEqual([0])
+  } finally {
+    timers.mockRestore()
+  }
 })

@@ -8,10 +8,12 @@ function sleep(ms: number, options: CallOptions = {}): Promise<void> {
       clearTimeout(timer)
       reject(signal?.reason)
     }
-    const timer = setTimeout(() => {
+    const wake = (): void => {
       signal?.removeEventListener('abort', abort)
       resolve()
-    }, ms)
+    }
+    // Node.js warns of a time that is past.
+    const timer = setTimeout(wake, Math.max(0, ms))
     signal?.addEventListener('abort', abort, { once: true })
   })
 }
