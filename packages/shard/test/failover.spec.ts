@@ -20,6 +20,24 @@ afterEach(() => fleet?.stop())
 const story = storyOf(7)
 const topologies = ['star', 'push'] as const
 
+describe.each(topologies)('a chain (%s) whose every frame comes twice', (topology) => {
+  test('notices nothing, while it is opened, runs, and replaces a server', async () => {
+    fleet = await createFleet(3, [...spans, ...spans])
+    fleet.onFrame = () => 'duplicate'
+    const chain = await fleet.until(fleet.open(hopsOf(fleet, cuts), { topology }))
+    const { steps } = story
+    const results = await fleet.until(play(chain, { steps: steps.slice(0, 4), overlapping: 3 }))
+    expect(fleet.blamed).toEqual([])
+    fleet.kill('a2-3')
+    results.push(...(await fleet.until(play(chain, { steps: steps.slice(4), overlapping: 0 }))))
+    expect(results).toEqual(await truthOf(story))
+    expect(fleet.blamed.map(({ peer }) => peer)).toEqual(['a2-3'])
+    expect(fleet.events).toHaveLength(1)
+    await fleet.until(chain[Symbol.asyncDispose]())
+    await fleet.expectClean()
+  })
+})
+
 describe.each(topologies)('a chain (%s) whose server is lost', (topology) => {
   test('tells who took over, after how long, and goes on counting', async () => {
     fleet = await createFleet(1, [...spans, ...spans])

@@ -75,7 +75,8 @@ export function createLink(
     else if (body.case === 'routed') routes.get(body.value.route)?.resolve()
     else if (body.case === 'report') reported(body.value)
     else if (body.case === 'notice') events.notice(link, body.value)
-    else wrong(`sent a message "${body.case}"`)
+    // An answer that comes twice says nothing new.
+    else if (body.case !== 'opened') wrong(`sent a message "${body.case}"`)
   }
 
   const listen = async (): Promise<void> => {

@@ -2,7 +2,7 @@ import { deadlineSignal, KwaaiError, type Channel, type PeerId } from '@kwaai/in
 import { defaultJoinTimeoutMs, maxStepsAhead, replayRows, shardProtocol } from '../constants.ts'
 import { shardError } from '../errors.ts'
 import type { Hop, Joined } from '../gen/shard_pb.ts'
-import { decodeFrame, encodeFrame } from './messages.ts'
+import { decodeFrame, encodeFrame, type FrameBody } from './messages.ts'
 import { equalBytes } from './rows.ts'
 import type { ServerState } from './serve-channel.ts'
 import type { ResumedStep, StepLog } from './step-log.ts'
@@ -168,9 +168,13 @@ function createNextHop(channel: Channel, joined: Joined, init: NextHopInit, stat
 
   const listen = async (): Promise<void> => {
     try {
-      const bytes = await channel.receive({ signal: closed.signal })
-      if (bytes === undefined) throw refused(after.peer, 'it closed the channel')
-      const { body } = decodeFrame(bytes, state.settings)
+      let body: FrameBody
+      // An answer that comes twice says nothing new.
+      do {
+        const bytes = await channel.receive({ signal: closed.signal })
+        if (bytes === undefined) throw refused(after.peer, 'it closed the channel')
+        body = decodeFrame(bytes, state.settings).body
+      } while (body.case === 'joined' && equalBytes(body.value.session, after.session))
       const details = body.case === 'failure' ? { remoteCode: body.value.code } : {}
       throw refused(after.peer, `it sent a message "${body.case}"`, details)
     } catch (error) {
@@ -193,6 +197,8 @@ function createNextHop(channel: Channel, joined: Joined, init: NextHopInit, stat
       pump()
     },
     repeat(step, travel) {
+      // Nobody waits for what is answered, and here it may be cut in other steps than at the next server.
+      if (step.step <= answered) return
       // One that waits to be sent is not lost; and whoever does not read is not helped by more to read.
       if (begun && !sending && step.step <= cursor && !closed.signal.aborted) send(step, travel)
     },

@@ -109,6 +109,8 @@ async function serveCaller(session: ServedSession, channel: Channel, state: Serv
         )
       }
       if (body.case === 'close') return
+      // What comes twice says nothing new.
+      if (body.case === 'open') continue
       if (body.case === 'probe') sent = session.report(body.value.nonce)
       else if (body.case === 'route') sent = session.route(body.value)
       else throw misplaced(body)
@@ -130,13 +132,15 @@ async function serveJoin({ session: key }: Join, served: ServedChannel, state: S
     const bytes = await channel.receive({ signal })
     if (bytes === undefined) return
     const { body, payload } = decodeFrame(bytes, state.settings)
-    if (body.case !== 'step') throw misplaced(body)
+    if (body.case !== 'step' && body.case !== 'join') throw misplaced(body)
     if (!equalBytes(body.value.session, key)) {
       throw shardError(
         'ERR_SHARD_SESSION_FOREIGN',
         'Cannot take rows: the session is not the one of this channel'
       )
     }
+    // What comes twice says nothing new.
+    if (body.case === 'join') continue
     // Not reading slows down the server before; its own history is where the rows wait.
     for (let room = session.room(payload.length); room !== undefined; room = session.room(payload.length)) {
       await orAborted(room, signal)

@@ -141,6 +141,8 @@ export function createServedSession(
     },
     room: (bytes) => steps.room(bytes),
     route(route) {
+      // What comes twice says nothing new.
+      if (route.route !== 0 && route.route === lastRoute) return undefined
       try {
         checkRoute(route, lastRoute, log !== undefined, runner)
         if (++routes > maxRoutes) {
