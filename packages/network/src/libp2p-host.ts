@@ -15,7 +15,7 @@ import {
   MAX_STREAMS_PER_CONNECTION,
   MAX_STREAM_WINDOW_BYTES
 } from './constants.ts'
-import { wholeFrames } from './whole-frames.ts'
+import { inOneWrite } from './one-write.ts'
 
 export { peerIdFromString } from '@libp2p/peer-id'
 export { multiaddr } from '@multiformats/multiaddr'
@@ -39,7 +39,7 @@ export async function startHost(init: HostInit, prepare: (host: Libp2p) => Promi
     addresses: { listen: [...init.listen], announce: [...init.announce] },
     transports: [tcp()],
     // TLS is about twice as fast as Noise between two Node.js processes; Noise is there for everybody else.
-    connectionEncrypters: [wholeFrames(tls()), noise()],
+    connectionEncrypters: [inOneWrite(tls()), noise()],
     streamMuxers: [
       yamux({
         maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
