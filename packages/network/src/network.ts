@@ -159,9 +159,8 @@ export function createNetwork(init: NetworkInit, components: NetworkComponents =
     connection(peer) {
       const found = host?.connection(peer)
       if (found === undefined) return undefined
-      // libp2p measures too, now and then, and tells the last one only.
-      if (found.rttMs !== undefined) roundTrips.add(peer, found.rttMs)
-      const rttMs = roundTrips.least(peer)
+      // libp2p measures too, in whole milliseconds.
+      const rttMs = roundTrips.least(peer) ?? found.rttMs
       return {
         relayed: found.address.includes('/p2p-circuit'),
         addressPrefix: addressPrefix(found.address),

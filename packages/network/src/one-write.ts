@@ -1,4 +1,4 @@
-import type { ConnectionEncrypter, SecuredConnection } from '@libp2p/interface'
+import type { ConnectionEncrypter, MessageStream, SecuredConnection } from '@libp2p/interface'
 
 /** What is touched of a TLS connection: Node.js's socket under it. */
 interface WithSocket {
@@ -6,7 +6,7 @@ interface WithSocket {
 }
 
 /**
- * An encrypter whose connections send what comes in one turn of the event loop in one piece. By itself TLS seals and
+ * An encrypter whose connections send what comes before the event loop's next tick in one piece. By itself TLS seals and
  * sends each piece it is handed alone, and wakes the receiver for it: Yamux hands on a frame as its header and its
  * data, and servers hand on the rows of several sessions at once.
  */
@@ -16,27 +16,39 @@ export function inOneWrite<C, E>(
   return (components) => {
     const inner = encrypter(components)
     const { secureInbound, secureOutbound } = inner
-    inner.secureInbound = async (...args) => corked(await secureInbound.apply(inner, args))
-    inner.secureOutbound = async (...args) => corked(await secureOutbound.apply(inner, args))
+    inner.secureInbound = async (raw, ...rest) => corked(await secureInbound.call(inner, raw, ...rest), raw)
+    inner.secureOutbound = async (raw, ...rest) => corked(await secureOutbound.call(inner, raw, ...rest), raw)
     return inner
   }
 }
 
-function corked<E>(secured: SecuredConnection<E>): SecuredConnection<E> {
+function corked<E>(secured: SecuredConnection<E>, raw: MessageStream): SecuredConnection<E> {
   const { connection } = secured
   const { socket } = connection as WithSocket
   const { send } = connection
+  const { close, abort } = raw
   let waiting = false
+  const flush = (): void => {
+    if (!waiting) return
+    waiting = false
+    socket?.uncork?.()
+  }
   connection.send = (data) => {
     if (!waiting && socket?.cork !== undefined) {
       waiting = true
       socket.cork()
-      process.nextTick(() => {
-        waiting = false
-        socket.uncork?.()
-      })
+      process.nextTick(flush)
     }
     return send.call(connection, data)
+  }
+  // Who ends the transport below has said why above: that goes out first.
+  raw.close = (options) => {
+    flush()
+    return close.call(raw, options)
+  }
+  raw.abort = (error) => {
+    flush()
+    abort.call(raw, error)
   }
   return secured
 }

@@ -52,6 +52,23 @@ test('what is sent in one turn goes out in one write, and all that is sent goes 
   }
 })
 
+test('who ends the transport below does not overtake what was sent before', async () => {
+  const order: unknown[] = []
+  const encrypter = inOneWrite(() => encrypterOver(order as string[][]))({})
+  for (const how of ['close', 'abort'] as const) {
+    const raw = {
+      close: async () => void order.push('close'),
+      abort: () => void order.push('abort')
+    } as unknown as MessageStream
+    const { connection } = await encrypter.secureOutbound(raw)
+    connection.send(new TextEncoder().encode('why'))
+    if (how === 'close') await raw.close()
+    else raw.abort(new Error('over'))
+    await macrotask()
+    expect(order.splice(0)).toEqual([['why'], how])
+  }
+})
+
 test('a connection without such a socket sends as it did', async () => {
   const sent: unknown[] = []
   const secure = async (): Promise<SecuredConnection> =>

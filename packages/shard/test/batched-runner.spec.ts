@@ -54,37 +54,85 @@ test('gives each session the bits it has alone, in fewer calls', async () => {
   expect(Math.max(...fake.batches)).toBeGreaterThan(3)
 })
 
-test('fails one step alone, and what waits for a session that is closed or a caller that gave up', async () => {
-  const clock = createFakeClock()
+/** A runner whose first call waits until the test says so; what waits meanwhile goes together then. */
+async function setup(sessions: number, init: { maxWaiting?: number } = {}) {
   const fake = createFakeRunner(range)
-  let open = (): void => undefined
-  const gate = new Promise<void>((resolve) => (open = resolve))
+  let begin = (): void => undefined
+  const gate = new Promise<void>((resolve) => (begin = resolve))
   fake.before = () => gate
-  const runner = batchedRunner(fake, { clock }, { maxWaiting: 3 })
-  const [a, b, c] = [
-    await runner.open({ maxTokens: 8 }),
-    await runner.open({ maxTokens: 8 }),
-    await runner.open({ maxTokens: 8 })
-  ]
-  const step = (session: number, value: number): BlockStep => ({
-    session,
+  const runner = batchedRunner(fake, { clock: createFakeClock() }, { ...limits, ...init })
+  const handles: number[] = []
+  for (let i = 0; i < sessions; i++) handles.push(await runner.open({ maxTokens: 8 }))
+  const step = (index: number, more: Partial<BlockStep> = {}): BlockStep => ({
+    session: handles[index] as number,
     past: 0,
-    hidden: new Float32Array(hiddenSize).fill(value),
-    kernel: 'vec'
+    hidden: new Float32Array(hiddenSize).fill(1),
+    kernel: 'vec',
+    ...more
   })
-  const failed = (error: unknown): unknown => (KwaaiError.is(error) ? error.code : error)
-  const first = runner.forward([step(a, 1)])
+  return { fake, runner, handles, begin, step }
+}
+const failed = (error: unknown): unknown => (KwaaiError.is(error) ? error.code : error)
+const lengths = (results: unknown): unknown =>
+  Array.isArray(results) ? results.map((one) => (one instanceof Float32Array ? one.length : one)) : results
+
+test('fails one step alone, whatever is wrong with it, and lets the others of its batch have theirs', async () => {
+  const { fake, runner, begin, step } = await setup(5)
+  const forward = fake.forward
+  fake.forward = async (steps, options) => {
+    const results = await forward(steps, options)
+    return results.map((result, i) =>
+      steps[i]?.hidden[0] === 7 ? { failure: 'not-finite', row: 0 } : result
+    )
+  }
+  const first = runner.forward([step(0)])
+  await macrotask()
+  const good = runner.forward([step(1)])
+  const bad = runner.forward([step(2, { hidden: new Float32Array(hiddenSize).fill(7) })])
+  const misfit = runner.forward([step(3, { past: 5 })]).catch(failed)
+  const two = runner.forward([step(4), step(4, { past: 1 })])
+  begin()
+  expect(lengths(await first)).toEqual([hiddenSize])
+  expect(lengths(await good)).toEqual([hiddenSize])
+  expect(await bad).toEqual([{ failure: 'not-finite', row: 0 }])
+  expect(await misfit).toBe('ERR_BACKEND_INVALID_STEP')
+  expect(lengths(await two)).toEqual([hiddenSize, hiddenSize])
+  expect(Math.max(...fake.batches)).toBeGreaterThan(2)
+})
+
+test('tells all of a batch when the runner is gone, and tries nothing again', async () => {
+  const { fake, runner, begin, step } = await setup(4)
+  const first = runner.forward([step(0)])
+  await macrotask()
+  const others = [1, 2, 3].map((index) => runner.forward([step(index)]).catch(failed))
+  let calls = 0
+  fake.forward = async () => {
+    calls++
+    throw new KwaaiError('ERR_BACKEND_CRASHED', 'The process that computes ended')
+  }
+  begin()
+  expect(lengths(await first)).toEqual([hiddenSize])
+  expect(await Promise.all(others)).toEqual(Array.from({ length: 3 }, () => 'ERR_BACKEND_CRASHED'))
+  expect(calls).toBe(1)
+})
+
+test('ends what waits for a session that is closed or a caller that gave up, and bounds the rest', async () => {
+  const { fake, runner, handles, begin, step } = await setup(3, { maxWaiting: 3 })
+  const running = runner.forward([step(0)])
   await macrotask()
   const controller = new AbortController()
-  const closedSoon = runner.forward([step(b, 1)]).catch(failed)
-  const invalid = runner.forward([{ ...step(c, 1), past: 5 }]).catch(failed)
-  const given = runner.forward([step(a, 2)], { signal: controller.signal }).catch(failed)
-  expect(await runner.forward([step(a, 3)]).catch(failed)).toBe('ERR_BACKEND_BUSY')
+  const closedSoon = runner.forward([step(1)]).catch(failed)
+  const given = runner.forward([step(2)], { signal: controller.signal }).catch(failed)
+  const also = runner.forward([step(0, { past: 1 })]).catch(failed)
+  expect(await runner.forward([step(0)]).catch(failed)).toBe('ERR_BACKEND_BUSY')
   controller.abort('no longer')
-  await runner.close(b)
+  await runner.close(handles[1] as number)
   expect(await closedSoon).toBe('ERR_BACKEND_CLOSED')
   expect(await given).toBe('no longer')
-  open()
-  expect(((await first)[0] as Float32Array).length).toBe(hiddenSize)
-  expect(await invalid).toBe('ERR_BACKEND_INVALID_STEP')
+  // One whose step runs gets its result still; what waits behind it does not run.
+  await runner.close(handles[0] as number)
+  expect(await also).toBe('ERR_BACKEND_CLOSED')
+  begin()
+  expect(await running.catch(failed)).toBe('ERR_BACKEND_UNKNOWN_SESSION')
+  expect(fake.openSessions).toBe(1)
 })

@@ -318,7 +318,9 @@ describe('a server hands rows on', () => {
     expect(await code({ route: 5 })).toBe('routed')
     // The same number again is the same frame again: it changes nothing, and is not answered.
     await route(caller, { route: 5, after: elsewhere })
-    expect(await code({ route: 4 })).toBe('ERR_SHARD_PUSH_REFUSED')
+    await route(caller, { route: 4 })
+    const { body } = await caller.next()
+    expect(body.value).toMatchObject({ route: 4, code: 'ERR_SHARD_PUSH_REFUSED' })
     const plain = await rawCaller(stage.client, stage.hosts[0]!, { from: 0, to: 2, session: keyOf(2) })
     await plain.send({ case: 'route', value: { session: keyOf(2), route: 1, after: after() } } as FrameInit)
     expect(answerOf(await plain.next())).toBe('ERR_SHARD_PUSH_REFUSED')

@@ -50,7 +50,8 @@ export function createBlockRunner(
       check()
       const sent = steps.map((step, index) => wireStep(step, index, hiddenSize))
       if (sent.length === 0) return []
-      // Copied before this returns, by the process that has the sessions: the caller may use its memory again.
+      // Copied before this returns, by the process that has the sessions: the caller may use its memory again. A
+      // process that is loaded again reads later, and has none of the sessions.
       const rows = steps.map(({ hidden }) => hidden)
       const { reply, data } = await part.ask(
         ({ process, runner }) => process.call('forward', { runner, steps: sent }, { ...options, data: rows }),

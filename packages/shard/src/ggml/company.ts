@@ -1,8 +1,8 @@
-/** Who came lately: as many different callers as this tells keep coming. */
+/** Who came lately, and before: as many different callers as this tells keep coming. */
 export interface Company {
   /** Callers among the latest calls. */
   readonly size: number
-  /** @param caller an object of its own, the same each time; a caller without one is not counted. */
+  /** @param caller an object of its own, the same each time; without one, and the first time, it is not counted. */
   came(caller: object | undefined): void
 }
 
@@ -17,9 +17,9 @@ export function createCompany(remembered: number): Company {
       return new Set(latest).size - (latest.includes(0) ? 1 : 0)
     },
     came(caller) {
-      const number = caller === undefined ? 0 : (numbers.get(caller) ?? next++)
-      if (caller !== undefined) numbers.set(caller, number)
-      latest.push(number)
+      const known = caller === undefined ? undefined : numbers.get(caller)
+      if (caller !== undefined && known === undefined) numbers.set(caller, next++)
+      latest.push(known ?? 0)
       if (latest.length > remembered) latest.shift()
     }
   }

@@ -82,21 +82,26 @@ export function createLoader(supervisor: Supervisor): Loader {
           return place.process.alive
         },
         ask(question, { signal } = {}) {
+          if (unloaded !== undefined) return Promise.reject(gone())
           if (place.process.alive) return question(place)
           loading ??= again()
           return abortable(loading.then(question), signal)
         },
         unload() {
-          const gone = (): void => undefined
+          const over = (): void => undefined
           // Gone is gone, in whichever way.
           unloaded ??= (loading ?? Promise.resolve(place))
             .then(({ process, runner }) => process.call('unload', { runner }))
-            .then(gone, gone)
+            .then(over, over)
           return unloaded
         }
       }
     }
   }
+}
+
+function gone(): Error {
+  return shardError('ERR_BACKEND_CLOSED', 'Cannot use the model: it was unloaded')
 }
 
 /** In pieces, so that no more than a few are in memory here. */

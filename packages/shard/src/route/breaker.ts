@@ -6,7 +6,7 @@ const maxBackOffMs = 120_000
 /** Part of a back-off that chance adds, so that those who left together do not come back together. */
 const jitter = 0.25
 /** Milliseconds after which a probe nobody heard of again makes room for another. */
-const probeLeaseMs = 30_000
+export const probeLeaseMs: number = 30_000
 /** Peers remembered. */
 const maxPeers = 1_024
 

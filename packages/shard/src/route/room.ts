@@ -7,7 +7,7 @@ const maxPeers = 1_024
 
 /** Who said that it has no room for a session of some size: a smaller one may fit, and nothing is wrong with it. */
 export interface RoomMemory {
-  /** A peer has no room for so many rows, and says when to ask again. */
+  /** A peer has no room for so many rows, 0 for none of any size, and says when to ask again. */
   full(peer: string, tokens: number, why: string, retryAfterMs: number): void
   /** Why a peer is not to be asked for so many rows now; undefined where it may be. */
   reason(peer: string, tokens: number): string | undefined
@@ -22,8 +22,16 @@ export function createRoomMemory(clock: Clock): RoomMemory {
 
   return {
     full(peer, tokens, why, retryAfterMs) {
+      const now = clock.monotonic()
+      const before = refusals.get(peer)
+      const own = { tokens, why, until: now + Math.min(retryAfterMs, maxWaitMs) }
       refusals.delete(peer)
-      refusals.set(peer, { tokens, why, until: clock.monotonic() + Math.min(retryAfterMs, maxWaitMs) })
+      // Openings cross: of two refusals that hold, the one that says more is believed, for as long as both say.
+      const both = before !== undefined && before.until > now
+      refusals.set(peer, {
+        ...(both && before.tokens < tokens ? before : own),
+        until: both ? Math.max(before.until, own.until) : own.until
+      })
       const [oldest] = refusals.keys()
       if (refusals.size > maxPeers && oldest !== undefined) refusals.delete(oldest)
     },

@@ -15,7 +15,7 @@ import type { ChainComponents, ChainOptions } from '../session/chain-options.ts'
 import type { PlannedHop } from '../session/hop.ts'
 import type { Advert } from './advert.ts'
 import { createAdvertView } from './advert-view.ts'
-import { createBreaker } from './breaker.ts'
+import { createBreaker, probeLeaseMs } from './breaker.ts'
 import { checkConstraints, mergeConstraints } from './constraints.ts'
 import { createOpeningLine } from './opening-line.ts'
 import { createPeerFacts } from './peer-facts.ts'
@@ -46,8 +46,8 @@ export interface ChainSourceInit extends Omit<
   /** Chains tried before an opening fails. Default 4. */
   maxAttempts?: number
   /**
-   * Milliseconds an opening waits for servers that would do and are left out for a moment, or are being tried by
-   * another request; 0 to refuse it at once. Default 5,000.
+   * Milliseconds after its first look for servers until which an opening waits for those that would do and are left
+   * out for a moment, or are being tried by another request; 0 to refuse it at once. Default 5,000.
    */
   maxWaitMs?: number
 }
@@ -95,14 +95,21 @@ const defaultMaxWaitMs = 5_000
  * left out for a while, longer with each failure in a row, and then tried by one request; an opening tries
  * the next best chain, and waits a while where servers are only left out for a moment.
  *
- * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for constraints that make no sense.
+ * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for constraints or a `maxWaitMs` that make no sense.
  */
 export function createChainSource(init: ChainSourceInit, components: ChainSourceComponents): ChainSource {
   const { network, clock, random, evidence, trust, logger } = components
   const { constraints: defaults, maxAttempts = 4, modelHash, blockCount, numericsClass, ...rest } = init
   const { split, maxSplitRttMs, maxWaitMs = defaultMaxWaitMs, ...chainOptions } = rest
   checkConstraints(defaults ?? {})
+  if (!(maxWaitMs >= 0)) {
+    throw shardError(
+      'ERR_SHARD_INVALID_INIT',
+      `Cannot make the source: maxWaitMs is ${maxWaitMs}, not 0 or more`
+    )
+  }
   let lifetime: AbortController | undefined
+  let stops = 0
   const line = createOpeningLine(clock)
   const view = createAdvertView(
     {
@@ -163,6 +170,7 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
   /** Plans; where there are only servers that are left out or tried by others, again when that changes. */
   const createPlans = (session: RouteSession, options: CallOptions): (() => Promise<SpanPlanning>) => {
     let endsAt: number | undefined
+    const before = stops
     return async () => {
       for (;;) {
         const since = line.changes
@@ -170,8 +178,10 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
         const now = clock.monotonic()
         endsAt ??= now + maxWaitMs
         const leftMs = endsAt - now
-        if (planning.hops !== undefined || leftMs <= 0 || !session.hopeful(leftMs)) return planning
-        const waitMs = Math.min(leftMs, breaker.nextMs() ?? leftMs)
+        if (planning.hops !== undefined || leftMs <= 0 || stops !== before) return planning
+        if (!session.hopeful(leftMs)) return planning
+        // A probe that nobody hears of again ends unnoticed.
+        const waitMs = Math.min(leftMs, breaker.nextMs() ?? leftMs, probeLeaseMs)
         if (!(await line.wait(since, waitMs, options))) return planning
       }
     }
@@ -187,6 +197,9 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
     async stop() {
       lifetime?.abort()
       lifetime = undefined
+      // Nobody waits for a source that has ended.
+      stops++
+      line.changed()
     },
     async [Symbol.asyncDispose]() {
       await source.stop()

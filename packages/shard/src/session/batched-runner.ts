@@ -14,7 +14,8 @@ export interface BatchedRunnerInit extends Partial<ScheduleLimits> {
  * prompts do not keep generated rows waiting. A step gets the bits it has alone.
  *
  * A call that is aborted rejects at once; its steps may still run, which is harmless, since a step names the rows before
- * it. Those of a session that is closed do not.
+ * it. Those of a session that is closed do not. `trim`, `exportKv` and `importKv` go to the runner at once, past steps
+ * that wait: call them when the session's steps are done.
  */
 export function batchedRunner(
   runner: BlockRunner,

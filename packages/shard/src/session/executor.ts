@@ -1,4 +1,4 @@
-import type { BlockRunner, Clock, KvHandle, StepFailure } from '@kwaai/interface'
+import { KwaaiError, type BlockRunner, type Clock, type KvHandle, type StepFailure } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 import { createScheduler, type ScheduledStep, type ScheduleLimits } from './scheduler.ts'
 
@@ -47,7 +47,9 @@ export function createExecutor(runner: BlockRunner, clock: Clock, limits: Schedu
     try {
       return await runner.forward(batch)
     } catch (error) {
-      if (batch.length === 1) return [{ error }]
+      // Where the runner itself is gone there is nothing to try again with.
+      if (batch.length === 1 || KwaaiError.is(error, 'ERR_BACKEND_CRASHED'))
+        return batch.map(() => ({ error }))
       // One of them spoiled it for all. A step names its past, so running it again is harmless.
       const alone: (Float32Array | StepFailure | { error: unknown })[] = []
       for (const job of batch) alone.push(...(await forward([job])))

@@ -119,6 +119,7 @@ function createCalls(llama: LibraryHandle, loaded: Loaded) {
     return [...out.subarray(0, count)]
   }
 
+  let held: unknown[] = []
   /** Runs rows, each of its sequence; those whose logits are wanted come back in their order. */
   const run = (rows: readonly Row[]): Float32Array[] => {
     const n = rows.length
@@ -133,11 +134,14 @@ function createCalls(llama: LibraryHandle, loaded: Loaded) {
     const view = new DataView(raw.buffer)
     view.setInt32(0, n, true)
     const pointers = [ids, undefined, positions, counts, sequences, wanted]
+    // What only an address is left of would be collected.
+    held = [names, ...pointers]
     pointers.forEach((array, i) => {
       view.setBigUint64(8 + 8 * i, array === undefined ? 0n : koffi.address(array), true)
     })
     const status = decode(loaded.context, { raw }) as number
-    if (status !== 0) throw new Error(`llama_decode: ${status}`)
+    if (status !== 0)
+      throw new Error(`llama_decode: ${status} for ${rows.length} rows, ${held.length} arrays`)
     const logits = (row: number): Float32Array => {
       const pointer = getLogits(loaded.context, row) as number
       return new Float32Array(koffi.view(pointer, loaded.vocabularySize * 4)).slice()
