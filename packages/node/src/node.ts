@@ -19,6 +19,7 @@ import { createNetwork } from '@kwaai/network'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
 import { defaultDrainTimeoutMs, loopbackHost } from './constants.ts'
 import { claimDataDir, loadIdentity } from './data-dir.ts'
+import { nodeError } from './errors.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
 import { createServing } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
@@ -40,6 +41,11 @@ export interface NodeInit {
   announce?: readonly string[]
   /** Multiaddrs of nodes to join. */
   bootstrap?: readonly string[]
+  /**
+   * The region its blocks are served from, as its advert tells it and requests may ask for: up to 32 lower-case letters,
+   * digits and `-`, such as `eu`. Default: none is told.
+   */
+  region?: string
   /** How residuals travel: from server to server (`push`, default), or by way of the client (`star`). */
   topology?: 'push' | 'star'
   /** Milliseconds of a round trip above which a server gets no part of the model, only a whole one. Default 150. */
@@ -123,6 +129,12 @@ export async function createNode(
   const clock = components.clock ?? systemClock
   const random = components.random ?? systemRandom
   const teardown = createTeardown()
+  if (init.region !== undefined && !/^[a-z0-9][a-z0-9-]{0,31}$/.test(init.region)) {
+    throw nodeError(
+      'ERR_NODE_INVALID_OPTION',
+      `Cannot use the region ${JSON.stringify(init.region)}: expected up to 32 lower-case letters, digits and "-", such as eu`
+    )
+  }
   try {
     if (init.dataDir !== undefined) teardown.add(await claimDataDir(init.dataDir))
     const identity = init.dataDir === undefined ? createIdentity() : await loadIdentity(init.dataDir)
@@ -170,6 +182,7 @@ export async function createNode(
         clock,
         random,
         ...(components.logger ? { logger: components.logger } : {}),
+        ...(init.region === undefined ? {} : { region: init.region }),
         chains: {
           ...(init.topology === undefined ? {} : { topology: init.topology }),
           ...(init.maxSplitRttMs === undefined ? {} : { maxSplitRttMs: init.maxSplitRttMs }),

@@ -40,6 +40,8 @@ export interface ServingComponents {
   clock: Clock
   random: Random
   logger?: Logger
+  /** Told with the blocks. */
+  region?: string
   /** How chains are chosen and opened. */
   chains: Pick<ChainSourceInit, 'topology' | 'maxSplitRttMs' | 'stepTimeoutMs'>
 }
@@ -130,7 +132,7 @@ interface Served {
 type Undo = (step: () => Promise<unknown>) => void
 
 async function serveBlocks(
-  { opened, loaded, network, records, clock, random, logger }: ServingComponents,
+  { opened, loaded, network, records, clock, random, logger, region }: ServingComponents,
   numericsClass: string,
   undo: Undo,
   options: CallOptions
@@ -148,7 +150,8 @@ async function serveBlocks(
   )
   await server.start(options)
   undo(() => server.stop())
-  const advertiser = createAdvertiser({}, { records, server, clock, network, random, ...log })
+  const told = region === undefined ? {} : { region }
+  const advertiser = createAdvertiser(told, { records, server, clock, network, random, ...log })
   await advertiser.start(options)
   // Withdrawn before the server goes, so that nobody plans with a server that is not there.
   undo(() => advertiser.stop())

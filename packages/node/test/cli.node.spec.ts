@@ -54,7 +54,8 @@ describe('the command line', () => {
       runCli(['up', '--name', '../x']),
       runCli(['demo', '--max-tokens', 'many']),
       runCli(['demo', '--api-port', 'x']),
-      runCli(['chat', 'hello', '--api-port', '1', '--model', 'default'])
+      runCli(['chat', 'hello', '--api-port', '1', '--model', 'default']),
+      runCli(['up', '--region', 'The North'])
     ])
     expectRefusal(results[0] as CliResult, 2, "'fly'", '--help')
     expectRefusal(results[1] as CliResult, 2, "'--wings'", '--help')
@@ -64,6 +65,7 @@ describe('the command line', () => {
     expectRefusal(results[5] as CliResult, 2, '--max-tokens', 'many')
     expectRefusal(results[6] as CliResult, 2, '--api-port')
     expectRefusal(results[7] as CliResult, 2, '--api-port', '--model')
+    expectRefusal(results[8] as CliResult, 2, 'region', 'The North', 'eu')
   })
 
   test('output that cannot be written is a failure, told in one sentence', async () => {

@@ -13,7 +13,8 @@ let cluster: Cluster
 let oracle: Oracle
 
 beforeAll(async () => {
-  ;[cluster, oracle] = await Promise.all([startCluster(path), createOracle()])
+  const regions = { args: ['--region', 'eu'] }
+  ;[cluster, oracle] = await Promise.all([startCluster(path, undefined, regions), createOracle()])
 }, timeout)
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]()
@@ -33,6 +34,21 @@ describe('three processes over libp2p', () => {
     },
     timeout
   )
+
+  test('serve those who ask for their region, and tell others why not', async () => {
+    const { blocks } = cluster.client
+    await using chain = await blocks.open({ maxTokens: 8, constraints: { region: ['eu', 'ch'] } })
+    expect(chain.chain).toHaveLength(3)
+    await expect(blocks.open({ maxTokens: 8, constraints: { region: 'us' } })).rejects.toMatchObject({
+      code: 'ERR_MODEL_UNAVAILABLE',
+      details: {
+        unmet: ['region'],
+        reasons: Array.from({ length: 3 }, () =>
+          expect.objectContaining({ reason: 'Its region is eu, and only us is allowed' })
+        )
+      }
+    })
+  })
 
   test('the text of a chat is what llama.cpp says, token by token', async () => {
     const question = 'What is a peer-to-peer network?'

@@ -41,6 +41,11 @@ export const nodeOptions: Record<string, OptionSpec> = {
     multiple: true,
     describe: 'Address of a node of the network to join'
   },
+  region: {
+    type: 'string',
+    value: '<region>',
+    describe: 'Where the blocks are served from, for requests that ask for a region, such as eu'
+  },
   'data-dir': { type: 'string', value: '<folder>', describe: 'Where nodes keep their keys' },
   'max-memory': {
     type: 'string',
@@ -81,6 +86,7 @@ export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
   const blocks = options.text('blocks')
   const maxMemory = options.text('max-memory')
   const threads = options.text('threads')
+  const region = options.text('region')
   return {
     name,
     backend,
@@ -89,6 +95,7 @@ export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
     listen: options.list('listen'),
     announce: options.list('announce'),
     bootstrap: options.list('bootstrap'),
+    ...(region === undefined ? {} : { region }),
     ...(model === undefined ? {} : { model }),
     ...(blocks === undefined ? {} : { blocks: parseBlocks(blocks) }),
     ...(maxMemory === undefined ? {} : { maxMemoryBytes: parseBytes('max-memory', maxMemory) }),
