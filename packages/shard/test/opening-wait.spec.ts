@@ -32,14 +32,19 @@ const watched = (opening: Promise<RoutedChain>): { code: Promise<string>; endedA
   return seen
 }
 
+/** An opening that its caller gives up after a while. */
+const giveUpAfter = async (ms: number): Promise<void> => {
+  const aborting = new AbortController()
+  const code = codeOf(source.open({ maxTokens: 16 }, { signal: aborting.signal }))
+  await stage.clock.advance(ms)
+  aborting.abort(new KwaaiError('ERR_TEST', 'Enough'))
+  expect(await code).toBe('ERR_TEST')
+}
+
 /** The only server fails one opening, which does not wait, and works again; its back-off goes on for 2 s. */
 const fail = async (): Promise<void> => {
   stage.faults.stall(only.peer)
-  const aborting = new AbortController()
-  const code = codeOf(source.open({ maxTokens: 16 }, { signal: aborting.signal }))
-  await stage.clock.advance(100)
-  aborting.abort(new KwaaiError('ERR_TEST', 'Enough'))
-  expect(await code).toBe('ERR_TEST')
+  await giveUpAfter(100)
   stage.faults.resume(only.peer)
 }
 
@@ -142,11 +147,25 @@ describe('an opening', () => {
 
   test('ends with its signal', async () => {
     stage.hub.kill(only.peer)
-    const aborting = new AbortController()
-    const code = codeOf(source.open({ maxTokens: 16 }, { signal: aborting.signal }))
-    await stage.clock.advance(1000)
-    aborting.abort(new KwaaiError('ERR_TEST', 'Enough'))
-    expect(await code).toBe('ERR_TEST')
+    await giveUpAfter(1000)
+  })
+
+  test('ends with its source', async () => {
+    await source.start()
+    await fail()
+    const seen = watched(source.open({ maxTokens: 16 }))
+    await stage.clock.advance(500)
+    expect(seen.endedAt).toBeUndefined()
+    const now = stage.clock.monotonic()
+    await source.stop()
+    expect(await seen.code).toBe('ERR_MODEL_UNAVAILABLE')
+    expect(seen.endedAt).toBe(now)
+  })
+
+  test.each([Number.NaN, -1])('waits for no time that makes no sense: %d', (maxWaitMs) => {
+    expect(() => stage.sourceOf({ maxWaitMs })).toThrow(
+      expect.objectContaining({ code: 'ERR_SHARD_INVALID_INIT' })
+    )
   })
 
   test('waits for as long as the source says, or not at all', async () => {
