@@ -27,7 +27,7 @@ export async function completeChat(
   for (let event = await generation.next(); event !== undefined; event = await generation.next()) {
     if (event.type === 'start') print = fingerprintOf(head, event)
     else if (event.type === 'text') text.push(textOf(event, report))
-    else note(event, report)
+    else if (event.type !== 'tool-call') note(event, report)
   }
   const { finishReason, usage } = ended(report)
   return {
@@ -99,7 +99,7 @@ export async function* chatFrames(init: ChunkInit): AsyncGenerator<string, void>
       if (event.type === 'text') {
         const content = textOf(event, report)
         if (content !== '') yield chunk(choice({ content }))
-      } else if (event.type !== 'start') {
+      } else if (event.type !== 'start' && event.type !== 'tool-call') {
         note(event, report)
         if (event.type === 'finish') yield chunk(choice({}, event.reason))
       }

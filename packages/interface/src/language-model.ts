@@ -72,12 +72,12 @@ export interface GenerationOptions {
   stop?: readonly string[]
   /** Added to the logits of single tokens. */
   logitBias?: Readonly<Record<number, number>>
-  /** Ask for the logarithms of the likeliest tokens' probabilities. */
+  /** Ask for the logarithm of each token's probability, and of the `top` likeliest ones' in its place: 0 to 20. */
   logprobs?: { top: number }
-  /** How many answers. Default 1. */
+  /** How many answers. Default 1. The k-th of a seeded request is sampled with the seed plus k. */
   n?: number
-  /** Grammar or schema the text has to follow. */
-  constraint?: { type: 'json' } | { type: 'json-schema'; schema: unknown } | { type: 'grammar'; text: string }
+  /** What the text has to follow. With tools it holds for answers that call none. */
+  constraint?: TextConstraint
   /**
    * Who asks: a name that means one user to whoever hands it over, such as the hash of an API key, never the
    * key. Work kept from one request (a cached prefix) serves requests of the same caller alone, for the time
@@ -88,16 +88,45 @@ export interface GenerationOptions {
   route?: RouteConstraints
 }
 
+/**
+ * What a text has to follow: any JSON object, a JSON Schema (draft 2020-12), or a grammar in GBNF. A schema is held
+ * to whole: a keyword that the model cannot hold a text to is refused by name (`ERR_MODEL_UNSUPPORTED`,
+ * `details.keyword`) under `strict`, and without it left to the model.
+ */
+export type TextConstraint =
+  | { type: 'json' }
+  | { type: 'json-schema'; schema: unknown; strict?: boolean }
+  | { type: 'grammar'; text: string }
+
+/** A function the model may call. */
+export interface ToolDefinition {
+  /** Up to 64 letters, digits, `_` and `-`. */
+  name: string
+  description?: string
+  /** JSON Schema of its arguments, an object. Calls follow it by construction. Default: no arguments. */
+  parameters?: unknown
+  /** As {@link TextConstraint} has it. Default false. */
+  strict?: boolean
+}
+
+/** Whether tools are called: as the model sees fit, never, at least one, or this one. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { name: string }
+
 /** A chat to continue. */
 export interface ChatRequest extends GenerationOptions {
   messages: readonly ChatMessage[]
   /** Functions the model may call. */
-  tools?: readonly { name: string; description?: string; parameters: unknown }[]
+  tools?: readonly ToolDefinition[]
+  /** Default `auto`. */
+  toolChoice?: ToolChoice
+  /** Whether an answer may call several at once. Default true. */
+  parallelToolCalls?: boolean
 }
 
 /** A text to continue. */
 export interface CompletionRequest extends GenerationOptions {
-  prompt: string
+  /** Text, or tokens of the model. */
+  prompt: string | readonly number[]
 }
 
 /** Why a generation ended. */
@@ -121,7 +150,36 @@ export interface ChainHop {
   numericsClass: string
 }
 
-/** What a generation tells while it runs, in this order: start, text …, finish, usage. */
+/** What a hop did for an answer. */
+export interface HopAccount extends ChainHop {
+  /** Milliseconds it computed, as it says. */
+  computeMs?: number
+  /** Milliseconds steps waited for their turn there, as it says. */
+  queueMs?: number
+  /** Milliseconds of a round trip to it. */
+  rttMs?: number
+  /** Steps it ran. */
+  steps?: number
+}
+
+/** A token in the place of another, or the one that was taken. */
+export interface TokenProbability {
+  token: number
+  /** The bytes it stands for: a character may be split over tokens. */
+  bytes: Uint8Array
+  /** Natural logarithm of its probability in the model's own distribution, before penalties and constraints. */
+  logprob: number
+}
+
+/** One token of an answer, and the likeliest in its place in falling order. */
+export interface TokenLogprobs extends TokenProbability {
+  top: readonly TokenProbability[]
+}
+
+/**
+ * What a generation tells while it runs, in this order: start, text and tool-call …, finish, usage. With several
+ * answers their events mix, and each has a finish of its own.
+ */
 export type GenerationEvent =
   | {
       type: 'start'
@@ -138,9 +196,28 @@ export type GenerationEvent =
       text: string
       /** Tokens that became known with this event. */
       tokens: readonly number[]
+      /** Where asked for: the tokens whose text this event shows, all together with exactly its bytes. */
+      logprobs?: readonly TokenLogprobs[]
+    }
+  | {
+      /** A piece of a function call. The first of each call has its `id` and `name`. */
+      type: 'tool-call'
+      index: number
+      /** Which call of the answer, from 0 on. */
+      call: number
+      id?: string
+      name?: string
+      /** More of its arguments, JSON text when all are joined; may be empty. */
+      arguments: string
+      tokens: readonly number[]
     }
   | { type: 'finish'; index: number; reason: FinishReason }
-  | { type: 'usage'; usage: Usage }
+  | {
+      type: 'usage'
+      usage: Usage
+      /** Who computed the answer in the end, and what it took; servers may have taken the place of others. */
+      hops?: readonly HopAccount[]
+    }
 
 /** What a model says of itself. */
 export interface ModelDescription {
@@ -153,6 +230,30 @@ export interface ModelDescription {
   contextLength: number
   /** False while no chain can serve it. */
   ready: boolean
+  /** Where it is split over servers: how many hold each range of blocks, all blocks in order. */
+  coverage?: readonly { from: number; to: number; servers: number }[]
+}
+
+/** What became of a server that could have computed. */
+export interface RouteCandidate {
+  peer: string
+  from: number
+  to: number
+  numericsClass: string
+  chosen: boolean
+  /** Why not, in a sentence. Empty where it was chosen. */
+  reason: string
+  /** The constraints it does not meet. */
+  failed: readonly RouteConstraintName[]
+}
+
+/** Who would compute an answer now, and why the others would not. */
+export interface RouteExplanation {
+  chain: readonly ChainHop[]
+  relaxed: readonly RouteConstraintName[]
+  /** Why there is no chain. */
+  problem?: string
+  candidates: readonly RouteCandidate[]
 }
 
 /**
@@ -168,9 +269,42 @@ export interface LanguageModel {
   describe(options?: CallOptions): Promise<ModelDescription>
   chat(request: ChatRequest, options?: CallOptions): AsyncIterable<GenerationEvent>
   complete(request: CompletionRequest, options?: CallOptions): AsyncIterable<GenerationEvent>
-  /** @returns one vector a text. */
-  embed(
-    request: { input: readonly string[] },
-    options?: CallOptions
-  ): Promise<{ vectors: readonly Float32Array[]; usage: Usage }>
+  /** @returns one vector a text. A model that is no {@link Embedder} too refuses it. */
+  embed(request: EmbeddingRequest, options?: CallOptions): Promise<Embeddings>
+  /** Who would compute an answer under these constraints. Absent where a model does not choose its servers. */
+  explain?(route?: RouteConstraints, options?: CallOptions): Promise<RouteExplanation>
+}
+
+/** Texts to embed, or their tokens. */
+export interface EmbeddingRequest {
+  input: readonly (string | readonly number[])[]
+}
+
+/** One vector a text, in their order. */
+export interface Embeddings {
+  vectors: readonly Float32Array[]
+  usage: Usage
+}
+
+/** What an embedder says of itself. What vectors depend on is part of its `id`: two ids, two indexes. */
+export interface EmbedderDescription {
+  /** The name callers ask for, with token limit and weight format. */
+  id: string
+  /** Seconds since 1970 UTC. */
+  created: number
+  ownedBy: string
+  dimensions: number
+  /** Tokens of a text at most, those the model adds included. */
+  maxTokens: number
+}
+
+/**
+ * Turns texts into vectors of length 1 whose products tell how near they are. A text alone and in a batch has
+ * the same vector. A text over `maxTokens` is `ERR_MODEL_CONTEXT_EXCEEDED` (`details.promptTokens`,
+ * `details.contextLength`, `details.index`), never cut; the other errors are those of {@link LanguageModel}.
+ */
+export interface Embedder {
+  readonly specification: 'kwaai.embedder/1'
+  describe(options?: CallOptions): Promise<EmbedderDescription>
+  embed(request: EmbeddingRequest, options?: CallOptions): Promise<Embeddings>
 }

@@ -47,9 +47,22 @@ export interface Authorizer {
   ): Promise<void>
 }
 
+/** Something that was used. */
+export interface MeteredUsage {
+  /** Whose it was: a peer, or the name of a caller. */
+  account: string
+  /** What is counted, such as `token-blocks`. */
+  unit: string
+  amount: number
+  /** What it was used for, such as the id of an answer. */
+  reference?: string
+}
+
 /** Counts what was used; a receipt is made of it. */
 export interface Meter {
-  add(usage: { account: string; unit: string; amount: number }): void
+  add(usage: MeteredUsage): void
+  /** A receipt for what was added under a reference, as ASCII text that stands in a header, where there is one. */
+  receipt?(reference: string, options?: CallOptions): Promise<string | undefined>
 }
 
 /** Where rooms report what an auditor may ask about. */

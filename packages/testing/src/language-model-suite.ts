@@ -32,7 +32,7 @@ async function answerOf(events: AsyncIterable<GenerationEvent>): Promise<Answer>
     else if (event.type === 'usage') answer.usage = event.usage
     else if (event.type === 'finish') answer.reason = event.reason
     else {
-      answer.text += event.text
+      answer.text += event.type === 'text' ? event.text : event.arguments
       answer.tokens.push(...event.tokens)
     }
   }

@@ -156,7 +156,18 @@ export function checkMessages(messages: readonly ChatMessage[], maxCharacters: n
 const perMessage = 32
 
 /** @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST`; `details.param` is `prompt`. */
-export function checkPrompt({ prompt }: CompletionRequest, maxCharacters: number): void {
+export function checkPrompt(
+  { prompt }: CompletionRequest,
+  { maxCharacters, vocabularySize }: { maxCharacters: number; vocabularySize: number }
+): void {
+  if (Array.isArray(prompt)) {
+    const known = (token: unknown): boolean =>
+      typeof token === 'number' && Number.isInteger(token) && token >= 0 && token < vocabularySize
+    // A token is at least a byte of the context; more could never fit.
+    if (prompt.length > maxCharacters) throw invalid('prompt', `it has more than ${maxCharacters} tokens`)
+    if (!prompt.every(known)) throw invalid('prompt', `it has tokens that are not of this model`)
+    return
+  }
   if (typeof prompt !== 'string') throw invalid('prompt', 'it is no text')
   if (prompt.length > maxCharacters) throw invalid('prompt', `it is longer than ${maxCharacters} characters`)
 }

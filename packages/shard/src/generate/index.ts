@@ -42,3 +42,12 @@ export {
 export { defaultTemplateLimits, type TemplateLimits } from './template-limits.ts'
 export { createSampler, type Sampler, type SamplerOptions } from './sampler.ts'
 export { createStopStrings, type StopStrings } from './stop-strings.ts'
+export type {
+  CompiledGrammar,
+  GrammarCompiler,
+  GrammarEngine,
+  GrammarMatcher,
+  GrammarRule,
+  GrammarVocabulary,
+  TagRule
+} from './grammar.ts'

@@ -175,12 +175,13 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
     complete: (request: CompletionRequest, call = {}) =>
       admitted(() => {
         const options = checkOptions(request, checking)
-        checkPrompt(request, maxCharacters)
+        checkPrompt(request, { maxCharacters, vocabularySize: tokenizer.vocabularySize })
         const { firstToken } = tokenizer
-        const prompt = [
-          ...(firstToken === undefined ? [] : [firstToken]),
-          ...tokenizer.encode(request.prompt)
-        ]
+        const asked = request.prompt
+        const prompt =
+          typeof asked === 'string'
+            ? [...(firstToken === undefined ? [] : [firstToken]), ...tokenizer.encode(asked)]
+            : [...asked]
         if (prompt.length === 0) throw invalid('prompt', 'it is empty')
         return { prompt, options }
       }, call),
