@@ -1,0 +1,52 @@
+import type { FinishReason, HopAccount, Usage } from '@kwaai/interface'
+
+/** What kind of answer was made. */
+export type AnswerKind = 'chat' | 'completion' | 'response' | 'embedding'
+
+/** What an answer came to: for limits, counts, the log, the meter and its provenance. Never a text. */
+export interface AnswerOutcome {
+  /** The id the client got, such as `chatcmpl-…`. */
+  id: string
+  kind: AnswerKind
+  model: string
+  /** Seconds since 1970 UTC. */
+  created: number
+  stream: boolean
+  outcome: 'completed' | 'failed' | 'cancelled'
+  finishReason?: FinishReason
+  usage?: Usage
+  hops?: readonly HopAccount[]
+  /** Milliseconds from the request to the first text, and to the end. */
+  firstTokenMs?: number
+  durationMs: number
+  error?: unknown
+}
+
+/** A place among the answers under way. */
+export interface Admission {
+  /**
+   * Gives the place back and tells what became of it. A second call does nothing.
+   * @returns a receipt for the usage, where a meter hands one over.
+   */
+  end(outcome: AnswerOutcome): Promise<string | undefined>
+  /** Gives the place back where no answer came about: the request was refused. */
+  release(): void
+}
+
+/** One request, as its handler sees it. */
+export interface RequestContext {
+  readonly request: Request
+  readonly requestId: string
+  /** Who asks: a name that means one user, never a secret. Undefined where nobody is known by name. */
+  readonly caller: string | undefined
+  /** True where the caller's key covers this model. Without keys always. */
+  mayUse(model: string): boolean
+  /**
+   * Takes a place for an answer.
+   * @throws A `RequestRefused` with 429 when all are taken or the key's limits are reached.
+   */
+  admit(): Admission
+}
+
+/** Answers one route. */
+export type Handler = (context: RequestContext) => Promise<Response>
