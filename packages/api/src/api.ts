@@ -1,6 +1,6 @@
 import { KwaaiError, type Clock, type LanguageModel, type Logger, type Random } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
-import { Hono } from 'hono'
+import { createAdmissions } from './admission.ts'
 import { createCatalogue } from './catalogue.ts'
 import { createChatHandler } from './chat-handler.ts'
 import {
@@ -12,11 +12,13 @@ import {
   DEFAULT_STALL_TIMEOUT_MS,
   MAX_CALLER_LENGTH
 } from './constants.ts'
-import { clientGone, logFailure, refusalOf, RequestRefused, unavailable } from './refusals.ts'
+import { createModelHandler, createModelsHandler } from './models-handlers.ts'
+import { clientGone, logFailure, refusalOf, RequestRefused } from './refusals.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
-import { refuse, reply } from './replies.ts'
-import { modelObject } from './responses.ts'
+import { refuse } from './replies.ts'
+import { createRouter, type Arrival, type Route } from './routes.ts'
+import { createHealthHandler, createReadyHandler } from './status-handlers.ts'
 
 /** Options of {@link createApi}; every one has a default. */
 export interface ApiInit extends GuardInit {
@@ -75,6 +77,12 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   )
   const guard = createGuard(init)
   const catalogue = createCatalogue(models, clock, describeTimeoutMs, retryAfterMs, logger)
+  const admissions = createAdmissions({
+    maxGenerations: positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations'),
+    retryAfterMs,
+    logger
+  })
+  const nameOf = init.caller ?? ((init.allowedHosts ?? []).length === 0 ? localCaller : () => undefined)
   const chat = createChatHandler({
     catalogue,
     clock,
@@ -82,67 +90,55 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     logger,
     maxBodyBytes,
     retryAfterMs,
-    caller: init.caller ?? ((init.allowedHosts ?? []).length === 0 ? localCaller : () => undefined),
-    maxGenerations: positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations'),
     keepAliveMs: positive(init.keepAliveMs ?? DEFAULT_KEEP_ALIVE_MS, 'keepAliveMs'),
     stallTimeoutMs: positive(init.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS, 'stallTimeoutMs')
   })
 
-  const failed = (error: unknown, requestId: string, client: AbortSignal): Response => {
-    if (client.aborted) return refuse(clientGone)
+  const routes: readonly Route[] = [
+    { method: 'GET', path: '/health', handler: createHealthHandler(init.health) },
+    { method: 'GET', path: '/ready', handler: createReadyHandler(catalogue, retryAfterMs) },
+    { method: 'GET', path: '/v1/models', handler: createModelsHandler(catalogue) },
+    // Names have slashes, which not every client encodes.
+    { method: 'GET', path: '/v1/models/:id{.+}', handler: createModelHandler(catalogue) },
+    { method: 'POST', path: '/v1/chat/completions', handler: chat }
+  ]
+
+  const failed = (error: unknown, { request, requestId }: Arrival): Response => {
+    if (request.signal.aborted) return refuse(clientGone)
     const refusal = refusalOf(error, retryAfterMs)
     if (refusal.status >= 500 && !(error instanceof RequestRefused)) logFailure(logger, requestId, error)
     return refuse(refusal)
   }
+  const route = createRouter(routes, failed)
 
-  const app = new Hono<{ Bindings: { requestId: string } }>()
-  app.onError((error, c) => failed(error, c.env.requestId, c.req.raw.signal))
-  app.notFound((c) =>
-    refuse({
-      status: 404,
-      code: 'unknown_url',
-      message: `There is nothing at ${c.req.method} ${c.req.path.slice(0, 100)}`
-    })
-  )
+  const arrivalOf = (request: Request): Arrival => {
+    const requestId = requestIdOf(request, random)
+    const caller = nameOf(request)
+    return {
+      request,
+      requestId,
+      startedAt: clock.monotonic(),
+      caller,
+      mayUse: () => true,
+      admit: () => admissions.admit({ requestId, caller })
+    }
+  }
 
-  app.get('/health', async () => reply({ status: 'ok', ...(await init.health?.()) }))
-  app.get('/ready', async (c) => {
-    const entries = await catalogue.list(c.req.raw.signal)
-    const ready = entries
-      .filter(({ description }) => description.ready)
-      .map(({ description }) => description.id)
-    if (ready.length > 0) return reply({ status: 'ready', models: ready })
-    return refuse(unavailable('No chain can serve a model yet; try again later', retryAfterMs))
-  })
-  app.get('/v1/models', async (c) => {
-    const entries = await catalogue.list(c.req.raw.signal)
-    return reply({ object: 'list', data: entries.map(({ description }) => modelObject(description)) })
-  })
-  // Names have slashes, which not every client encodes.
-  app.get('/v1/models/:id{.+}', async (c) => {
-    const { description } = await catalogue.find(c.req.param('id'), c.req.raw.signal)
-    return reply(modelObject(description))
-  })
-  app.post('/v1/chat/completions', (c) => chat(c.req.raw, c.env.requestId))
-
-  for (const path of ['/health', '/ready', '/v1/models', '/v1/models/:id{.+}'])
-    app.all(path, () => wrongMethod('GET, HEAD'))
-  app.all('/v1/chat/completions', () => wrongMethod('POST'))
-
-  const answer = async (request: Request, requestId: string): Promise<Response> => {
+  const answer = async (arrival: Arrival): Promise<Response> => {
+    const { request } = arrival
     try {
       guard.check(request)
       if (guard.isPreflight(request)) return new Response(null, { status: 204 })
-      return await app.fetch(request, { requestId })
+      return await route(arrival)
     } catch (error) {
-      return failed(error, requestId, request.signal)
+      return failed(error, arrival)
     }
   }
 
   const fetch = async (request: Request): Promise<Response> => {
-    const startedAt = clock.monotonic()
-    const requestId = requestIdOf(request, random)
-    const response = await answer(request, requestId)
+    const arrival = arrivalOf(request)
+    const { requestId, startedAt } = arrival
+    const response = await answer(arrival)
     response.headers.set('x-request-id', requestId)
     response.headers.set('x-content-type-options', 'nosniff')
     for (const [name, value] of Object.entries(guard.corsHeaders(request))) response.headers.set(name, value)
@@ -162,15 +158,6 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
 /** Whoever reaches a loopback port is this machine's user, but for the pages open there. */
 function localCaller(request: Request): string {
   return (request.headers.get('origin') ?? 'local').slice(0, MAX_CALLER_LENGTH)
-}
-
-function wrongMethod(allowed: string): Response {
-  return refuse({
-    status: 405,
-    code: 'method_not_supported',
-    message: `This address answers to ${allowed} only`,
-    headers: { allow: allowed }
-  })
 }
 
 function positive(value: number, name: string): number {

@@ -6,7 +6,7 @@ import {
   type Logger,
   type ModelDescription
 } from '@kwaai/interface'
-import { RequestRefused, textOf, unavailable } from './refusals.ts'
+import { modelNotFound, RequestRefused, textOf, unavailable } from './refusals.ts'
 
 /** A model and what it says of itself. */
 export interface CatalogueEntry {
@@ -58,17 +58,11 @@ export function createCatalogue(
     const entries = await all(signal)
     const found = entries.find((entry) => entry?.description.id === id)
     if (found !== undefined) return found
-    const name = id.slice(0, 100)
     if (entries.includes(undefined))
       throw new RequestRefused(
-        unavailable(`No answer from all models yet: '${name}' may be one`, retryAfterMs)
+        unavailable(`No answer from all models yet: '${id.slice(0, 100)}' may be one`, retryAfterMs)
       )
-    throw new RequestRefused({
-      status: 404,
-      param: 'model',
-      code: 'model_not_found',
-      message: `The model '${name}' does not exist here; GET /v1/models lists those that do`
-    })
+    throw modelNotFound(id)
   }
 
   return { list, find }

@@ -3,8 +3,9 @@ import { readJsonObject } from './body.ts'
 import type { Catalogue } from './catalogue.ts'
 import { chatFrames, completeChat, type GenerationReport } from './chat.ts'
 import { parseChatRequest } from './chat-request.ts'
+import type { Admission, AnswerOutcome, Handler, RequestContext } from './context.ts'
 import { MAX_IGNORED_NAME_LENGTH, MAX_IGNORED_NAMES } from './constants.ts'
-import { logFailure, refusalOf, RequestRefused, retryHeaders, type Refusal } from './refusals.ts'
+import { logFailure, modelNotFound, refusalOf, type Refusal } from './refusals.ts'
 import { createEventStream } from './event-stream.ts'
 import { startGeneration } from './generation.ts'
 import { randomId } from './ids.ts'
@@ -18,47 +19,43 @@ export interface ChatHandlerInit {
   random: Random
   logger: Logger | undefined
   maxBodyBytes: number
-  maxGenerations: number
   keepAliveMs: number
   stallTimeoutMs: number
   retryAfterMs: number
-  caller: (request: Request) => string | undefined
 }
 
 /** Makes the handler of `POST /v1/chat/completions`. */
-export function createChatHandler(
-  init: ChatHandlerInit
-): (request: Request, requestId: string) => Promise<Response> {
+export function createChatHandler(init: ChatHandlerInit): Handler {
   const { clock, logger, keepAliveMs } = init
-  let running = 0
 
-  const handle = async (request: Request, requestId: string, release: () => void): Promise<Response> => {
+  const handle = async (context: RequestContext, admission: Admission): Promise<Response> => {
+    const { request, requestId, caller } = context
     const body = await readJsonObject(request, init.maxBodyBytes)
     const parsed = parseChatRequest(body)
     const { model, description } = await init.catalogue.find(parsed.model, request.signal)
+    if (!context.mayUse(description.id)) throw modelNotFound(parsed.model)
     request.signal.throwIfAborted()
     const startedAt = clock.monotonic()
     const report: GenerationReport = {}
-    const caller = init.caller(request)
     const asked = { ...parsed.request, ...(caller !== undefined && { caller }) }
-    const generation = startGeneration(model, asked, request.signal, (error) => {
-      release()
-      const failure = report.error ?? error
-      logger?.log('info', 'api.generation', {
-        requestId,
-        model: description.id,
-        stream: parsed.stream,
-        outcome: failure !== undefined ? 'failed' : generation.signal.aborted ? 'cancelled' : 'completed',
-        ...(report.finishReason !== undefined && { finishReason: report.finishReason }),
-        ...report.usage,
-        durationMs: clock.monotonic() - startedAt
-      })
-    })
     const head: AnswerHead = {
       id: randomId('chatcmpl-', init.random),
       created: Math.floor(clock.now() / 1000),
       model: description.id
     }
+    const generation = startGeneration(model, asked, request.signal, (error) => {
+      const failure = report.error ?? error
+      const outcome: AnswerOutcome = {
+        ...head,
+        kind: 'chat',
+        stream: parsed.stream,
+        outcome: failure !== undefined ? 'failed' : generation.signal.aborted ? 'cancelled' : 'completed',
+        durationMs: clock.monotonic() - startedAt
+      }
+      if (report.finishReason !== undefined) outcome.finishReason = report.finishReason
+      if (report.usage !== undefined) outcome.usage = report.usage
+      admission.end(outcome).catch(() => undefined)
+    })
     const headers = ignoredHeader(parsed.ignored)
 
     try {
@@ -115,25 +112,12 @@ export function createChatHandler(
     }
   }
 
-  return async (request, requestId) => {
-    if (running >= init.maxGenerations)
-      throw new RequestRefused({
-        status: 429,
-        type: 'rate_limit_error',
-        code: 'too_many_generations',
-        message: `The server already runs ${running} generations; try again later`,
-        headers: retryHeaders(init.retryAfterMs)
-      })
-    running += 1
-    let held = true
-    const release = (): void => {
-      if (held) running -= 1
-      held = false
-    }
+  return async (context) => {
+    const admission = context.admit()
     try {
-      return await handle(request, requestId, release)
+      return await handle(context, admission)
     } catch (error) {
-      release()
+      admission.release()
       throw error
     }
   }

@@ -29,7 +29,7 @@ export interface Admission {
    * @returns a receipt for the usage, where a meter hands one over.
    */
   end(outcome: AnswerOutcome): Promise<string | undefined>
-  /** Gives the place back where no answer came about: the request was refused. */
+  /** Gives the place back where no answer came about: the request was refused. After `end` it does nothing. */
   release(): void
 }
 
@@ -37,6 +37,10 @@ export interface Admission {
 export interface RequestContext {
   readonly request: Request
   readonly requestId: string
+  /** The named parts of the address, such as `id`, decoded. */
+  readonly params: Readonly<Record<string, string>>
+  /** When the request came, in the monotonic milliseconds of the clock. */
+  readonly startedAt: number
   /** Who asks: a name that means one user, never a secret. Undefined where nobody is known by name. */
   readonly caller: string | undefined
   /** True where the caller's key covers this model. Without keys always. */

@@ -36,6 +36,16 @@ export function unsupported(param: string, why = ''): RequestRefused {
   return invalid(`This server does not support '${param}'${why}`, param, 'unsupported_parameter')
 }
 
+/** A 404: the same whether a model is not there or the caller's key does not cover it. */
+export function modelNotFound(id: string): RequestRefused {
+  return new RequestRefused({
+    status: 404,
+    param: 'model',
+    code: 'model_not_found',
+    message: `The model '${id.slice(0, 100)}' does not exist here; GET /v1/models lists those that do`
+  })
+}
+
 /** The two headers that say when to come again: RFC 9110 seconds, and the milliseconds OpenAI's clients prefer. */
 export function retryHeaders(ms: number): Record<string, string> {
   const whole = Math.max(1, Math.ceil(ms))

@@ -1,0 +1,21 @@
+import type { Catalogue } from './catalogue.ts'
+import type { Handler } from './context.ts'
+import { unavailable } from './refusals.ts'
+import { refuse, reply } from './replies.ts'
+
+/** Makes the handler of `GET /health`: the process lives. */
+export function createHealthHandler(health: (() => object | Promise<object>) | undefined): Handler {
+  return async () => reply({ status: 'ok', ...(await health?.()) })
+}
+
+/** Makes the handler of `GET /ready`: a model can serve. */
+export function createReadyHandler(catalogue: Catalogue, retryAfterMs: number): Handler {
+  return async ({ request }) => {
+    const entries = await catalogue.list(request.signal)
+    const ready = entries
+      .filter(({ description }) => description.ready)
+      .map(({ description }) => description.id)
+    if (ready.length > 0) return reply({ status: 'ready', models: ready })
+    return refuse(unavailable('No chain can serve a model yet; try again later', retryAfterMs))
+  }
+}
