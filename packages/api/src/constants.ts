@@ -36,3 +36,12 @@ export const MAX_CALLER_LENGTH = 200
 
 /** The status nginx logs for a client that closed its request; nobody is left to read it. */
 export const STATUS_CLIENT_CLOSED_REQUEST = 499
+
+/** What a provenance is signed for. */
+export const PROVENANCE_CONTEXT = 'kwaai/api/provenance/1'
+
+/** Bytes of a provenance at most, as JSON or as an envelope. */
+export const MAX_PROVENANCE_BYTES: number = 256 * 1024
+
+/** Servers in a provenance at most: more than a chain has, with those that took the place of others. */
+export const MAX_PROVENANCE_HOPS = 256

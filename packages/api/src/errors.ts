@@ -12,3 +12,15 @@ export type ApiErrorCode =
   | 'ERR_API_REQUEST_REFUSED'
   /** A model broke its contract; inside the room only, callers see a 500. */
   | 'ERR_API_MODEL_MISBEHAVED'
+  /** A provenance is not in its form. */
+  | 'ERR_API_PROVENANCE_MALFORMED'
+  /** A provenance was signed for another purpose. */
+  | 'ERR_API_PROVENANCE_WRONG_CONTEXT'
+  /** The signature of a provenance does not hold. */
+  | 'ERR_API_PROVENANCE_BAD_SIGNATURE'
+  /** A provenance is signed by another than it names, or than was asked for. */
+  | 'ERR_API_PROVENANCE_WRONG_SIGNER'
+  /** A provenance is of a version this program does not read. */
+  | 'ERR_API_PROVENANCE_UNKNOWN_VERSION'
+  /** The record a provenance shows is not the one that was signed. */
+  | 'ERR_API_PROVENANCE_ALTERED'

@@ -16,3 +16,9 @@ export type {
   ModelObject,
   UsageObject
 } from './responses.ts'
+export {
+  verifyProvenance,
+  type VerifiedProvenance,
+  type VerifyProvenanceOptions
+} from './provenance/verify.ts'
+export type { ProvenanceRecord } from './provenance/record.ts'
