@@ -1,4 +1,4 @@
-import type { FinishReason, HopAccount, Usage } from '@kwaai/interface'
+import type { ChainHop, FinishReason, HopAccount, RouteConstraintName, Usage } from '@kwaai/interface'
 
 /** What kind of answer was made. */
 export type AnswerKind = 'chat' | 'completion' | 'response' | 'embedding'
@@ -15,6 +15,10 @@ export interface AnswerOutcome {
   outcome: 'completed' | 'failed' | 'cancelled'
   finishReason?: FinishReason
   usage?: Usage
+  /** Who was asked first, and the constraints that were given up, as the `start` event told. */
+  chain?: readonly ChainHop[]
+  relaxed?: readonly RouteConstraintName[]
+  /** Who computed it in the end, as the `usage` event told. */
   hops?: readonly HopAccount[]
   /** Milliseconds from the request to the first text, and to the end. */
   firstTokenMs?: number
