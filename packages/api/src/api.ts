@@ -1,6 +1,14 @@
-import { KwaaiError, type Clock, type LanguageModel, type Logger, type Random } from '@kwaai/interface'
+import {
+  KwaaiError,
+  type Clock,
+  type LanguageModel,
+  type Logger,
+  type Meter,
+  type Random
+} from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
-import { createAdmissions } from './admission.ts'
+import { createAdmissions, type OutcomeRecorder } from './admission.ts'
+import { createApiMetrics } from './api-metrics.ts'
 import { createCatalogue } from './catalogue.ts'
 import { createChatHandler } from './chat-handler.ts'
 import {
@@ -12,13 +20,16 @@ import {
   DEFAULT_STALL_TIMEOUT_MS,
   MAX_CALLER_LENGTH
 } from './constants.ts'
+import type { ApiKey, ApiKeys } from './keys.ts'
 import { createModelHandler, createModelsHandler } from './models-handlers.ts'
 import { clientGone, logFailure, refusalOf, RequestRefused } from './refusals.ts'
+import { createGate } from './gate.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
 import { refuse } from './replies.ts'
-import { createRouter, type Arrival, type Route } from './routes.ts'
-import { createHealthHandler, createReadyHandler } from './status-handlers.ts'
+import { createRateLimits } from './rate-limits.ts'
+import { createRouter, type Arrival, type RequestFacts, type Route } from './routes.ts'
+import { createHealthHandler, createMetricsHandler, createReadyHandler } from './status-handlers.ts'
 
 /** Options of {@link createApi}; every one has a default. */
 export interface ApiInit extends GuardInit {
@@ -38,10 +49,15 @@ export interface ApiInit extends GuardInit {
   describeTimeoutMs?: number
   /**
    * Who asks: a name that means one user. What a model keeps of a request serves that caller alone; without a
-   * name it keeps nothing. Default: this machine's user, and each page (by `Origin`) for itself; nobody by name
-   * where `allowedHosts` lets others in.
+   * name it keeps nothing. Default: the key's id where there are keys; else this machine's user, and each page
+   * (by `Origin`) for itself; nobody by name where `allowedHosts` lets others in.
    */
   caller?: (request: Request) => string | undefined
+  /**
+   * What a request without keys has to show (`Authorization: Bearer`) to take away what is kept here (DELETE): 20
+   * to 200 characters. Default: nobody may. With keys a key does.
+   */
+  token?: string
 }
 
 /** What {@link createApi} works with. */
@@ -52,8 +68,14 @@ export interface ApiComponents {
   clock?: Clock
   /** Makes ids. Default: the machine's randomness. */
   random?: Random
-  /** Gets one entry a request and a generation, never a prompt. */
+  /** Gets one entry a request and an answer, never a prompt and never a key. */
   logger?: Logger
+  /** Who may ask. Default: whoever the guard lets through. */
+  keys?: Pick<ApiKeys, 'authenticate'>
+  /** Told the tokens of each answer, under the caller's name or `anonymous`; its receipt goes to the client. */
+  meter?: Meter
+  /** Told of each answer that has ended, before its client is. */
+  provenance?: OutcomeRecorder
 }
 
 /** The OpenAI-compatible API as one function. */
@@ -68,7 +90,7 @@ export interface Api {
  * @throws A KwaaiError `ERR_API_INVALID_INIT` when a number is not a positive one.
  */
 export function createApi(init: ApiInit, components: ApiComponents): Api {
-  const { models, clock = systemClock, random = systemRandom, logger } = components
+  const { models, clock = systemClock, random = systemRandom, logger, keys, meter, provenance } = components
   const maxBodyBytes = positive(init.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES, 'maxBodyBytes')
   const retryAfterMs = positive(init.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS, 'retryAfterMs')
   const describeTimeoutMs = positive(
@@ -77,11 +99,14 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   )
   const guard = createGuard(init)
   const catalogue = createCatalogue(models, clock, describeTimeoutMs, retryAfterMs, logger)
-  const admissions = createAdmissions({
-    maxGenerations: positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations'),
-    retryAfterMs,
-    logger
-  })
+  const gate = createGate({ keys, token: init.token })
+  const limits = createRateLimits({ retryAfterMs }, { clock })
+  const maxGenerations = positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations')
+  const metrics = createApiMetrics(() => admissions.running())
+  const admissions = createAdmissions(
+    { maxGenerations, retryAfterMs },
+    { clock, logger, meter, provenance, count: metrics.answer }
+  )
   const nameOf = init.caller ?? ((init.allowedHosts ?? []).length === 0 ? localCaller : () => undefined)
   const chat = createChatHandler({
     catalogue,
@@ -97,56 +122,90 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   const routes: readonly Route[] = [
     { method: 'GET', path: '/health', handler: createHealthHandler(init.health) },
     { method: 'GET', path: '/ready', handler: createReadyHandler(catalogue, retryAfterMs) },
+    { method: 'GET', path: '/metrics', handler: createMetricsHandler(metrics.text) },
     { method: 'GET', path: '/v1/models', handler: createModelsHandler(catalogue) },
     // Names have slashes, which not every client encodes.
     { method: 'GET', path: '/v1/models/:id{.+}', handler: createModelHandler(catalogue) },
     { method: 'POST', path: '/v1/chat/completions', handler: chat }
   ]
 
-  const failed = (error: unknown, { request, requestId }: Arrival): Response => {
-    if (request.signal.aborted) return refuse(clientGone)
-    const refusal = refusalOf(error, retryAfterMs)
+  const failed = (
+    error: unknown,
+    { request, requestId }: Pick<Arrival, 'request' | 'requestId'>,
+    facts: RequestFacts
+  ): Response => {
+    const refusal = request.signal.aborted ? clientGone : refusalOf(error, retryAfterMs)
     if (refusal.status >= 500 && !(error instanceof RequestRefused)) logFailure(logger, requestId, error)
+    facts.code = refusal.code
     return refuse(refusal)
   }
-  const route = createRouter(routes, failed)
+  const route = createRouter(
+    routes.map((entry) =>
+      entry.method !== 'DELETE'
+        ? entry
+        : {
+            ...entry,
+            handler: async (context) => {
+              gate.checkChange(context.request)
+              return entry.handler(context)
+            }
+          }
+    ),
+    failed
+  )
 
-  const arrivalOf = (request: Request): Arrival => {
-    const requestId = requestIdOf(request, random)
-    const caller = nameOf(request)
+  const arrivalOf = (
+    request: Request,
+    requestId: string,
+    startedAt: number,
+    key: ApiKey | undefined
+  ): Arrival => {
+    const caller = key === undefined ? nameOf(request) : key.id
     return {
       request,
       requestId,
-      startedAt: clock.monotonic(),
+      startedAt,
       caller,
-      mayUse: () => true,
-      admit: () => admissions.admit({ requestId, caller })
-    }
-  }
-
-  const answer = async (arrival: Arrival): Promise<Response> => {
-    const { request } = arrival
-    try {
-      guard.check(request)
-      if (guard.isPreflight(request)) return new Response(null, { status: 204 })
-      return await route(arrival)
-    } catch (error) {
-      return failed(error, arrival)
+      mayUse: (model) => key === undefined || key.models === 'all' || key.models.includes(model),
+      admit: () =>
+        admissions.admit({ requestId, caller, ...(key !== undefined && { begin: () => limits.begin(key) }) })
     }
   }
 
   const fetch = async (request: Request): Promise<Response> => {
-    const arrival = arrivalOf(request)
-    const { requestId, startedAt } = arrival
-    const response = await answer(arrival)
+    const startedAt = clock.monotonic()
+    const requestId = requestIdOf(request, random)
+    const path = new URL(request.url).pathname
+    const facts: RequestFacts = {}
+    let key: ApiKey | undefined
+    let response: Response
+    try {
+      guard.check(request)
+      if (guard.isPreflight(request)) {
+        response = new Response(null, { status: 204 })
+      } else {
+        key = await gate.check(request, path)
+        if (key !== undefined && path.startsWith('/v1/')) limits.request(key)
+        response = await route(arrivalOf(request, requestId, startedAt, key), facts)
+      }
+    } catch (error) {
+      response = failed(error, { request, requestId }, facts)
+    }
+
     response.headers.set('x-request-id', requestId)
     response.headers.set('x-content-type-options', 'nosniff')
     for (const [name, value] of Object.entries(guard.corsHeaders(request))) response.headers.set(name, value)
+    if (key !== undefined)
+      for (const [name, value] of Object.entries(limits.headers(key))) response.headers.set(name, value)
+    if (facts.code !== undefined) metrics.refused(facts.code)
+    metrics.request(facts.route ?? 'none', request.method, response.status)
     logger?.log('info', 'api.request', {
       requestId,
       method: request.method,
-      path: new URL(request.url).pathname.slice(0, 100),
+      path: path.slice(0, 100),
       status: response.status,
+      ...(facts.code !== undefined && { code: facts.code }),
+      ...(key !== undefined && { caller: key.id }),
       durationMs: clock.monotonic() - startedAt
     })
     return response

@@ -45,3 +45,62 @@ export const MAX_PROVENANCE_BYTES: number = 256 * 1024
 
 /** Servers in a provenance at most: more than a chain has, with those that took the place of others. */
 export const MAX_PROVENANCE_HOPS = 256
+
+/** Answers to one request at most: the largest `n` of OpenAI's description (2.3.0). */
+export const MAX_CHOICES = 128
+
+/** Inputs of one request for embeddings at most, as OpenAI's description (2.3.0) has it. */
+export const MAX_EMBEDDING_INPUTS = 2_048
+
+/** Tokens of a completion where the request names no number, as OpenAI's description (2.3.0) has it. */
+export const DEFAULT_COMPLETION_TOKENS = 16
+
+/** Functions a request can offer at most, as OpenAI's description (2.3.0) has it. */
+export const MAX_TOOLS = 128
+
+/** Servers named in `x-kwaai-chain` at most. */
+export const MAX_CHAIN_HOPS = 32
+
+/** Characters of a receipt in `x-kwaai-receipt` at most: headers are commonly cut at 8 KiB, all together. */
+export const MAX_RECEIPT_LENGTH = 4_096
+
+/** What the secret of a key begins with, so that people and scanners for secrets know it. */
+export const KEY_SECRET_PREFIX = 'kw-'
+
+/** What the id of a key begins with. */
+export const KEY_ID_PREFIX = 'key_'
+
+/** Keys kept at most. */
+export const DEFAULT_MAX_KEYS = 10_000
+
+/** Characters of a key's name at most. */
+export const MAX_KEY_NAME_LENGTH = 100
+
+/** Models one key names at most. */
+export const MAX_KEY_MODELS = 100
+
+/** Characters of a model's id at most. */
+export const MAX_MODEL_ID_LENGTH = 300
+
+/** Keys whose use is remembered before those at rest are forgotten. */
+export const MAX_TRACKED_KEYS = 1_000
+
+/** Characters of the token at least: 128 random bits in base64url have 22. */
+export const MIN_TOKEN_LENGTH = 20
+
+/** Characters of a bearer token that are looked at. */
+export const MAX_TOKEN_LENGTH = 200
+
+/** Series a metric holds at most. */
+export const MAX_METRIC_SERIES = 1_000
+
+/** Bounds of the buckets for times to the first token: Prometheus' usual ones, and up to a minute. */
+export const FIRST_TOKEN_SECONDS: readonly number[] = [
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60
+]
+
+/** Bounds of the buckets for whole answers, up to ten minutes. */
+export const ANSWER_SECONDS: readonly number[] = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+
+/** How long an answer waits for its receipt and its record before it goes without. */
+export const SETTLE_TIMEOUT_MS = 1_000

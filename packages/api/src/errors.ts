@@ -1,7 +1,11 @@
 /** Codes of the errors this room throws. */
 export type ApiErrorCode =
-  /** An option of `createApi` or `serveApi` is out of its range. */
+  /** An option of `createApi`, `createApiKeys` or `serveApi` is out of its range. */
   | 'ERR_API_INVALID_INIT'
+  /** A new key's name, models, limits or expiry are out of their range; `details.param` says which. */
+  | 'ERR_API_INVALID_KEY'
+  /** There are as many keys as are kept. */
+  | 'ERR_API_TOO_MANY_KEYS'
   /** Another program listens on the port. */
   | 'ERR_API_PORT_IN_USE'
   /** The system does not let the server listen; see `cause`. */

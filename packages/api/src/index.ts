@@ -6,6 +6,17 @@
  * @packageDocumentation
  */
 export { createApi, type Api, type ApiComponents, type ApiInit } from './api.ts'
+export {
+  createApiKeys,
+  type ApiKey,
+  type ApiKeys,
+  type ApiKeysComponents,
+  type ApiKeysInit,
+  type CreateKeyInit,
+  type KeyLimits
+} from './keys.ts'
+export type { OutcomeRecorder } from './admission.ts'
+export type { AnswerKind, AnswerOutcome } from './context.ts'
 export type { GuardInit } from './guard.ts'
 export type { ApiErrorCode } from './errors.ts'
 export type { ErrorObject } from './refusals.ts'

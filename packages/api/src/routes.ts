@@ -1,7 +1,6 @@
 import { Hono } from 'hono'
 import type { Handler, RequestContext } from './context.ts'
 import { RequestRefused, type Refusal } from './refusals.ts'
-import { refuse } from './replies.ts'
 
 /** One address and what answers there. */
 export interface Route {
@@ -12,11 +11,24 @@ export interface Route {
   handler: Handler
 }
 
+/** What becomes known of a request on its way, for the log and the counts. */
+export interface RequestFacts {
+  /** The address in the table of routes, as OpenAPI writes it. */
+  route?: string
+  /** The code of the error it was refused with. */
+  code?: string
+}
+
 /** A request before it is known what it asks for. */
 export type Arrival = Omit<RequestContext, 'params'>
 
+interface Bindings {
+  arrival: Arrival
+  facts: RequestFacts
+}
+
 /** Finds the handler of a request. */
-export type Router = (arrival: Arrival) => Promise<Response>
+export type Router = (arrival: Arrival, facts: RequestFacts) => Promise<Response>
 
 /**
  * Sends requests where they belong: 404 for an address that is not in the table, 405 with `Allow` for a method
@@ -25,27 +37,38 @@ export type Router = (arrival: Arrival) => Promise<Response>
  */
 export function createRouter(
   routes: readonly Route[],
-  failed: (error: unknown, arrival: Arrival) => Response
+  failed: (error: unknown, arrival: Arrival, facts: RequestFacts) => Response
 ): Router {
-  const app = new Hono<{ Bindings: { arrival: Arrival } }>()
-  app.onError((error, c) => failed(error, c.env.arrival))
-  app.notFound((c) =>
-    refuse({
-      status: 404,
-      code: 'unknown_url',
-      message: `There is nothing at ${c.req.method} ${c.req.path.slice(0, 100)}`
-    })
-  )
+  const app = new Hono<{ Bindings: Bindings }>()
+  app.onError((error, c) => failed(error, c.env.arrival, c.env.facts))
+  app.notFound((c) => {
+    const { method, path } = c.req
+    const message = `There is nothing at ${method} ${path.slice(0, 100)}`
+    return failed(
+      new RequestRefused({ status: 404, code: 'unknown_url', message }),
+      c.env.arrival,
+      c.env.facts
+    )
+  })
   const allowed = new Map<string, string[]>()
   for (const { method, path, handler } of routes) {
-    app.on(method, path, (c) => handler({ ...c.env.arrival, params: c.req.param() }))
+    app.on(method, path, (c) => {
+      c.env.facts.route = openApiPath(path)
+      return handler({ ...c.env.arrival, params: c.req.param() })
+    })
     allowed.set(path, [...(allowed.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])])
   }
   for (const [path, methods] of allowed)
-    app.all(path, () => {
+    app.all(path, (c) => {
+      c.env.facts.route = openApiPath(path)
       throw new RequestRefused(wrongMethod(methods.join(', ')))
     })
-  return async (arrival) => app.fetch(arrival.request, { arrival })
+  return async (arrival, facts) => app.fetch(arrival.request, { arrival, facts })
+}
+
+/** `/v1/models/{id}` for `/v1/models/:id{.+}`. */
+export function openApiPath(path: string): string {
+  return path.replace(/:(\w+)(\{[^/]*\})?/g, '{$1}')
 }
 
 function wrongMethod(allow: string): Refusal {

@@ -1,7 +1,8 @@
 import type { Catalogue } from './catalogue.ts'
 import type { Handler } from './context.ts'
-import { unavailable } from './refusals.ts'
-import { refuse, reply } from './replies.ts'
+import { METRICS_CONTENT_TYPE } from './metrics.ts'
+import { RequestRefused, unavailable } from './refusals.ts'
+import { reply } from './replies.ts'
 
 /** Makes the handler of `GET /health`: the process lives. */
 export function createHealthHandler(health: (() => object | Promise<object>) | undefined): Handler {
@@ -16,6 +17,14 @@ export function createReadyHandler(catalogue: Catalogue, retryAfterMs: number): 
       .filter(({ description }) => description.ready)
       .map(({ description }) => description.id)
     if (ready.length > 0) return reply({ status: 'ready', models: ready })
-    return refuse(unavailable('No chain can serve a model yet; try again later', retryAfterMs))
+    throw new RequestRefused(unavailable('No chain can serve a model yet; try again later', retryAfterMs))
   }
+}
+
+/** Makes the handler of `GET /metrics`. */
+export function createMetricsHandler(text: () => string): Handler {
+  return async () =>
+    new Response(text(), {
+      headers: { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' }
+    })
 }
