@@ -1,153 +1,153 @@
-import { KwaaiError, type FinishReason, type GenerationEvent, type Usage } from '@kwaai/interface'
-import { errorObject, type Refusal } from './refusals.ts'
-import type { Generation } from './generation.ts'
+import type { FinishReason, GenerationEvent } from '@kwaai/interface'
+import type { Answer } from './answer.ts'
+import type { AnswerCollector, FrameWriter } from './respond.ts'
 import {
-  fingerprint,
   usageObject,
-  type AnswerHead,
   type ChatCompletion,
-  type ChatCompletionChunk
+  type ChatCompletionChunk,
+  type TokenLogprobObject,
+  type ToolCallObject
 } from './responses.ts'
+import { chatLogprobs } from './token-logprobs.ts'
 
-/** What a generation came to, for the log. */
-export interface GenerationReport {
-  finishReason?: FinishReason
-  usage?: Usage
-  error?: unknown
+interface Choice {
+  text: string[]
+  logprobs: TokenLogprobObject[]
+  calls: { id: string; name: string; arguments: string[] }[]
+  reason: FinishReason
 }
 
-/** Reads a generation to its end. @throws what the model throws, or `ERR_API_MODEL_MISBEHAVED`. */
-export async function completeChat(
-  generation: Generation,
-  head: AnswerHead,
-  report: GenerationReport
-): Promise<ChatCompletion> {
-  const text: string[] = []
-  let print = fingerprint(head.model, [])
-  for (let event = await generation.next(); event !== undefined; event = await generation.next()) {
-    if (event.type === 'start') print = fingerprintOf(head, event)
-    else if (event.type === 'text') text.push(textOf(event, report))
-    else if (event.type !== 'tool-call') note(event, report)
-  }
-  const { finishReason, usage } = ended(report)
+/** Collects a chat's answer in one piece. */
+export function createChatCollector(answer: Answer, options: { logprobs: boolean }): AnswerCollector {
+  const choices = Array.from({ length: answer.n }, (): Choice => ({
+    text: [],
+    logprobs: [],
+    calls: [],
+    reason: 'stop'
+  }))
+
   return {
-    id: head.id,
-    object: 'chat.completion',
-    created: head.created,
-    model: head.model,
-    system_fingerprint: print,
-    choices: [
-      {
-        index: 0,
-        message: { role: 'assistant', content: text.join(''), refusal: null, annotations: [] },
-        logprobs: null,
-        finish_reason: finishReason
+    add(event) {
+      if (event.type === 'start' || event.type === 'usage') return
+      const choice = choices[event.index]
+      if (choice === undefined) return
+      if (event.type === 'finish') choice.reason = event.reason
+      else if (event.type === 'text') {
+        choice.text.push(event.text)
+        if (options.logprobs) choice.logprobs.push(...chatLogprobs(event.logprobs ?? []))
+      } else {
+        const { id = '', name = '' } = event
+        const call = (choice.calls[event.call] ??= { id, name, arguments: [] })
+        call.arguments.push(event.arguments)
       }
-    ],
-    usage: usageObject(usage)
+    },
+    value(): ChatCompletion {
+      const usage = usageObject(answer.usage())
+      return {
+        ...answer.head,
+        object: 'chat.completion',
+        system_fingerprint: answer.fingerprint(),
+        choices: choices.map((choice, index) => ({
+          index,
+          message: messageOf(choice),
+          logprobs: options.logprobs ? { content: choice.logprobs, refusal: null } : null,
+          finish_reason: choice.reason
+        })),
+        usage
+      }
+    }
   }
 }
 
-/** What a stream of chunks is made from. */
-export interface ChunkInit {
-  generation: Generation
-  /** The first event, already asked for. */
-  first: Promise<GenerationEvent | undefined>
-  head: AnswerHead
-  includeUsage: boolean
-  report: GenerationReport
-  /** The answer an error stands for. */
-  refusalOf: (error: unknown) => Refusal
+function messageOf({ text, calls }: Choice): ChatCompletion['choices'][0]['message'] {
+  const content = text.join('')
+  if (calls.length === 0) return { role: 'assistant', content, refusal: null, annotations: [] }
+  const toolCalls = calls.map((call): ToolCallObject => ({
+    id: call.id,
+    type: 'function',
+    function: { name: call.name, arguments: call.arguments.join('') }
+  }))
+  return {
+    role: 'assistant',
+    content: content === '' ? null : content,
+    refusal: null,
+    annotations: [],
+    tool_calls: toolCalls
+  }
 }
+
+type Delta = ChatCompletionChunk['choices'][0]['delta']
 
 /**
- * The server-sent events of a chat: a chunk with the role, one for each text, one with the finish reason, the
- * usage where asked for, `[DONE]`. A failure becomes an `error` event, after which nothing comes: never content,
- * never `[DONE]`, so that nobody takes the part for the whole.
+ * The server-sent events of a chat: a chunk a choice with the role, one for each text and each piece of a call, one
+ * a choice with the finish reason, the usage where asked for, `[DONE]`.
  */
-export async function* chatFrames(init: ChunkInit): AsyncGenerator<string, void> {
-  const { generation, head, includeUsage, report } = init
-  let print = fingerprint(head.model, [])
-  const chunk = (
-    choices: ChatCompletionChunk['choices'],
-    usage: ChatCompletionChunk['usage'] = null
-  ): string => {
-    const value: ChatCompletionChunk = {
-      id: head.id,
+export function createChatWriter(
+  answer: Answer,
+  options: { includeUsage: boolean; logprobs: boolean }
+): FrameWriter {
+  // What is the same in all chunks is written once.
+  let before: string | undefined
+  const after = options.includeUsage ? '],"usage":null}\n\n' : ']}\n\n'
+  const known = new Map<number, number>()
+
+  const prefix = (): string => {
+    const { id, created, model } = answer.head
+    const head = {
+      id,
       object: 'chat.completion.chunk',
-      created: head.created,
-      model: head.model,
-      system_fingerprint: print,
-      choices
+      created,
+      model,
+      system_fingerprint: answer.fingerprint()
     }
-    if (includeUsage) value.usage = usage
-    return `data: ${JSON.stringify(value)}\n\n`
+    return `data: ${JSON.stringify(head).slice(0, -1)},"choices":[`
   }
-  const choice = (
-    delta: ChatCompletionChunk['choices'][0]['delta'],
-    reason: FinishReason | null = null
-  ): ChatCompletionChunk['choices'] => [{ index: 0, delta, logprobs: null, finish_reason: reason }]
-
-  try {
-    let event = await init.first
-    if (event?.type === 'start') {
-      print = fingerprintOf(head, event)
-      event = undefined
-    }
-    yield chunk(choice({ role: 'assistant', content: '', refusal: null }))
-    for (event ??= await generation.next(); event !== undefined; event = await generation.next()) {
-      if (event.type === 'text') {
-        const content = textOf(event, report)
-        if (content !== '') yield chunk(choice({ content }))
-      } else if (event.type !== 'start' && event.type !== 'tool-call') {
-        note(event, report)
-        if (event.type === 'finish') yield chunk(choice({}, event.reason))
+  const chunk = (
+    index: number,
+    delta: Delta,
+    logprobs: readonly TokenLogprobObject[] | undefined,
+    reason: FinishReason | null
+  ): string => {
+    const chances = logprobs === undefined ? 'null' : `{"content":${JSON.stringify(logprobs)},"refusal":null}`
+    const end = reason === null ? 'null' : `"${reason}"`
+    return `${before}{"index":${index},"delta":${JSON.stringify(delta)},"logprobs":${chances},"finish_reason":${end}}${after}`
+  }
+  const open = (): string => {
+    before = prefix()
+    return Array.from({ length: answer.n }, (_, index) =>
+      chunk(index, { role: 'assistant', content: '', refusal: null }, undefined, null)
+    ).join('')
+  }
+  const show = (event: GenerationEvent): string => {
+    switch (event.type) {
+      case 'text': {
+        const chances = options.logprobs ? chatLogprobs(event.logprobs ?? []) : undefined
+        if (event.text === '' && (chances?.length ?? 0) === 0) return ''
+        return chunk(event.index, { content: event.text }, chances, null)
       }
+      case 'tool-call': {
+        const { index, call, arguments: text } = event
+        const isNew = call >= (known.get(index) ?? 0)
+        if (isNew) known.set(index, call + 1)
+        const { id = '', name = '' } = event
+        const piece = isNew
+          ? { index: call, id, type: 'function' as const, function: { name, arguments: text } }
+          : { index: call, function: { arguments: text } }
+        return !isNew && text === '' ? '' : chunk(index, { tool_calls: [piece] }, undefined, null)
+      }
+      case 'finish':
+        return chunk(event.index, {}, undefined, event.reason)
+      default:
+        return ''
     }
-    const { usage } = ended(report)
-    if (includeUsage) yield chunk([], usageObject(usage))
-    yield 'data: [DONE]\n\n'
-  } catch (error) {
-    report.error = error
-    // Whoever stopped the generation is not there to be told.
-    if (generation.signal.aborted) throw error
-    yield `event: error\ndata: ${JSON.stringify(errorObject(init.refusalOf(error)))}\n\n`
-  } finally {
-    generation.stop()
   }
-}
 
-function fingerprintOf(head: AnswerHead, start: GenerationEvent & { type: 'start' }): string {
-  return fingerprint(
-    head.model,
-    start.chain.map((hop) => hop.numericsClass)
-  )
-}
-
-function textOf(event: GenerationEvent & { type: 'text' }, report: GenerationReport): string {
-  if (report.finishReason !== undefined && event.text !== '') throw misbehaved('it went on after its end')
-  return event.text
-}
-
-function note(event: GenerationEvent & { type: 'finish' | 'usage' }, report: GenerationReport): void {
-  if (event.type === 'usage') {
-    report.usage = event.usage
-    return
+  return {
+    write: (event) => (before === undefined ? open() : '') + show(event),
+    end() {
+      const usage = answer.usage()
+      const last = options.includeUsage ? `${before}],"usage":${JSON.stringify(usageObject(usage))}}\n\n` : ''
+      return `${last}data: [DONE]\n\n`
+    }
   }
-  if (report.finishReason !== undefined) throw misbehaved('it finished twice')
-  report.finishReason = event.reason
-}
-
-function ended(report: GenerationReport): { finishReason: FinishReason; usage: Usage } {
-  const { finishReason, usage } = report
-  if (finishReason === undefined) throw misbehaved('it ended without a finish reason')
-  if (usage === undefined) throw misbehaved('it ended without its token counts')
-  return { finishReason, usage }
-}
-
-function misbehaved(why: string): KwaaiError<'ERR_API_MODEL_MISBEHAVED'> {
-  return new KwaaiError(
-    'ERR_API_MODEL_MISBEHAVED',
-    `Cannot complete the answer: the model broke its contract, ${why}`
-  )
 }

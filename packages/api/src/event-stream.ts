@@ -7,6 +7,8 @@ const ping = encoder.encode(': ping\n\n')
 export interface EventStreamInit {
   /** Frames of server-sent events; asked for one at a time, when the reader wants it. */
   frames: AsyncIterator<string, void>
+  /** The last frame of a stream whose frames failed; what it throws fails the stream. Default: throws the error. */
+  failed?: (error: unknown) => string
   /** Called when the reader goes away or takes nothing for too long. */
   stop: () => void
   keepAliveMs: number
@@ -61,7 +63,9 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
           controller.close()
         } catch (error) {
           done.abort()
-          throw error
+          if (init.failed === undefined) throw error
+          controller.enqueue(encoder.encode(init.failed(error)))
+          controller.close()
         } finally {
           pulling = false
         }

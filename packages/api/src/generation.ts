@@ -1,4 +1,4 @@
-import type { ChatRequest, GenerationEvent, LanguageModel } from '@kwaai/interface'
+import type { CallOptions, GenerationEvent } from '@kwaai/interface'
 
 /** A running generation that can be ended from outside at any moment. */
 export interface Generation {
@@ -11,13 +11,13 @@ export interface Generation {
 }
 
 /**
- * Starts a chat. `client` is the signal of the request: when it aborts, the model is told in the same turn of
- * the event loop, and nobody waits for a model that does not listen.
+ * Starts a generation. `client` is the signal of the request: when it aborts, the model is told in the same turn
+ * of the event loop, and nobody waits for a model that does not listen.
+ * @param open asks the model; called when the first event is wanted
  * @param onEnd called once, when nothing more will come; with the error where the model failed
  */
 export function startGeneration(
-  model: LanguageModel,
-  request: ChatRequest,
+  open: (options: CallOptions) => AsyncIterable<GenerationEvent>,
   client: AbortSignal,
   onEnd: (error?: unknown) => void
 ): Generation {
@@ -50,7 +50,7 @@ export function startGeneration(
     if (signal.aborted) throw signal.reason
     if (ended) return undefined
     try {
-      iterator ??= model.chat(request, { signal })[Symbol.asyncIterator]()
+      iterator ??= open({ signal })[Symbol.asyncIterator]()
       const result = await orStopped(iterator.next())
       if (result.done !== true) return result.value
     } catch (error) {

@@ -18,6 +18,7 @@ export type IncomingMessage =
       tool_calls?: { id: string; function: { name: string; arguments: string } }[] | null | undefined
       function_call?: unknown
       audio?: unknown
+      annotations?: unknown
     }
   | { role: 'tool'; content: Content; tool_call_id: string }
 
@@ -47,21 +48,11 @@ export const incomingMessage: z.ZodType<IncomingMessage> = z.discriminatedUnion(
       )
       .nullish(),
     function_call: z.unknown().optional(),
-    audio: z.unknown().optional()
+    audio: z.unknown().optional(),
+    // What our own answers contain is no news when it comes back.
+    annotations: z.unknown().optional()
   }),
   z.object({ role: z.literal('tool'), content, tool_call_id: z.string().min(1) })
-])
-
-/** Fields a message may carry without effect on the answer: known to us, and what our own answers contain. */
-const messageFields = new Set([
-  'role',
-  'content',
-  'refusal',
-  'tool_calls',
-  'tool_call_id',
-  'function_call',
-  'audio',
-  'annotations'
 ])
 
 /** The messages for the model. @throws A `RequestRefused` for what the model could not be shown. */
@@ -100,14 +91,6 @@ export function toChatMessages(messages: readonly IncomingMessage[]): ChatMessag
         return { role: message.role, content: plainText(message.content, at) }
     }
   })
-}
-
-/** Names of message fields nobody here knows, as `messages[].name`. */
-export function unknownMessageFields(messages: unknown): string[] {
-  const names = new Set<string>()
-  for (const entry of Array.isArray(messages) ? messages : [])
-    for (const name of Object.keys(entry)) if (!messageFields.has(name)) names.add(`messages[].${name}`)
-  return [...names]
 }
 
 /** Parts are joined by a line feed, as llama.cpp and vLLM do. */

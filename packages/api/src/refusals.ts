@@ -63,8 +63,22 @@ export function unavailable(message: string, retryAfterMs: number): Refusal {
   }
 }
 
+/** What a request calls the things that a model's error is about. */
+export interface RequestWords {
+  /** The field that holds the text: `messages`, `prompt`, `input`. */
+  text: string
+  /** The field that an option of the model came from, undefined where it has the option's name. */
+  param(option: string, details: Readonly<Record<string, unknown>>): string | undefined
+}
+
+const chatWords: RequestWords = { text: 'messages', param: () => undefined }
+
 /** The HTTP answer an error stands for. What is not known to be harmless is not told. */
-export function refusalOf(error: unknown, defaultRetryAfterMs: number): Refusal {
+export function refusalOf(
+  error: unknown,
+  defaultRetryAfterMs: number,
+  words: RequestWords = chatWords
+): Refusal {
   if (error instanceof RequestRefused) return error.refusal
   if (KwaaiError.is(error)) {
     const details = error.details
@@ -78,28 +92,26 @@ export function refusalOf(error: unknown, defaultRetryAfterMs: number): Refusal 
       case 'ERR_MODEL_CONTEXT_EXCEEDED':
         return {
           status: 400,
-          param: 'messages',
+          param: words.text,
           code: 'context_length_exceeded',
           message:
             `The maximum context length is ${count(details['contextLength'])} tokens, ` +
-            `but the messages are ${count(details['promptTokens'])} tokens long; shorten them`
+            `but ${subject(words.text, details['index'])} ${count(details['promptTokens'])} tokens long; shorten ` +
+            (words.text === 'messages' ? 'them' : 'it')
         }
       case 'ERR_MODEL_UNSUPPORTED': {
-        const param = parameter(details['param'])
+        const param = parameter(details, words)
         return {
           status: 400,
           param,
           code: 'unsupported_parameter',
-          message:
-            param === undefined
-              ? 'The model does not support this request'
-              : `The model does not support '${param}'`
+          message: lacking(param, details['keyword'])
         }
       }
       case 'ERR_MODEL_INVALID_REQUEST':
         return {
           status: 400,
-          param: parameter(details['param']),
+          param: parameter(details, words),
           code: 'invalid_value',
           message: error.message.slice(0, 500)
         }
@@ -150,8 +162,26 @@ function count(value: unknown): string {
   return typeof value === 'number' ? String(value) : 'an unknown number of'
 }
 
+function subject(text: string, index: unknown): string {
+  if (text === 'messages') return 'the messages are'
+  return typeof index === 'number' ? `${text}[${index}] is` : `the ${text} is`
+}
+
+function lacking(param: string | undefined, keyword: unknown): string {
+  if (param === undefined) return 'The model does not support this request'
+  if (typeof keyword !== 'string') return `The model does not support '${param}'`
+  return (
+    `The model cannot hold an answer to '${keyword.slice(0, 100)}' in '${param}'; ` +
+    `leave the keyword out, or set 'strict' to false`
+  )
+}
+
 /** Models name options as the contract does (`topK`), the HTTP API as OpenAI does (`top_k`). */
-function parameter(value: unknown): string | undefined {
-  if (typeof value !== 'string') return undefined
-  return value.slice(0, 100).replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+function parameter(details: Readonly<Record<string, unknown>>, words: RequestWords): string | undefined {
+  const option = details['param']
+  if (typeof option !== 'string') return undefined
+  return (
+    words.param(option, details) ??
+    option.slice(0, 100).replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  )
 }

@@ -1,0 +1,107 @@
+import type { z } from 'zod'
+import { invalid, unsupported } from './refusals.ts'
+
+/** What is known of a field that is not honoured: whether a value asks for nothing. */
+export type NotHonoured = Readonly<Record<string, (value: unknown) => boolean>>
+
+/** A checked body. */
+export interface ParsedFields<T> {
+  fields: T
+  /** Fields nobody here knows, as `name`, `messages[].name`. */
+  ignored: readonly string[]
+}
+
+// More are not told, so more need not be found.
+const maxIgnored = 50
+
+/**
+ * Checks a body against its schema. A null field counts as absent, as with OpenAI.
+ * @param notHonoured fields that are known and refused by name unless they ask for nothing
+ * @throws A `RequestRefused` with 400 that names the parameter.
+ */
+export function parseFields<T>(
+  schema: z.ZodType<T>,
+  body: Readonly<Record<string, unknown>>,
+  notHonoured: NotHonoured
+): ParsedFields<T> {
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+  const result = schema.safeParse(given)
+  if (!result.success) throw refusalOfIssue(result.error.issues[0], given)
+  const unknown = new Set<string>()
+  collectUnknown(given, result.data, '', unknown)
+  for (const [name, asksForNothing] of Object.entries(notHonoured)) {
+    if (!Object.hasOwn(given, name)) continue
+    if (!asksForNothing(given[name])) throw unsupported(name)
+    unknown.delete(name)
+  }
+  return { fields: result.data, ignored: [...unknown] }
+}
+
+/** True for one of the values. */
+export function is(...values: readonly unknown[]): (value: unknown) => boolean {
+  return (value) => values.includes(value)
+}
+
+/** True for a list or record without entries. */
+export function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+/** A schema leaves out what it does not know; the difference has the names. */
+function collectUnknown(given: unknown, known: unknown, at: string, names: Set<string>): void {
+  if (given === known || names.size >= maxIgnored) return
+  if (typeof given !== 'object' || typeof known !== 'object' || given === null || known === null) return
+  if (Array.isArray(given)) {
+    for (const [index, value] of given.entries())
+      collectUnknown(value, Reflect.get(known, index), `${at}[]`, names)
+    return
+  }
+  const nameOf = (key: string): string => (at === '' ? key : `${at}.${key}`)
+  const entries = Object.entries(given)
+  for (const [key] of entries) if (!Object.hasOwn(known, key)) names.add(nameOf(key))
+  for (const [key, value] of entries)
+    if (Object.hasOwn(known, key)) collectUnknown(value, Reflect.get(known, key), nameOf(key), names)
+}
+
+type Issue = z.core.$ZodIssue
+
+/** What the first complaint of a schema is told as. */
+export function refusalOfIssue(first: Issue | undefined, given: unknown): Error {
+  if (first === undefined) return invalid('The body is invalid')
+  const issue = deepest(first)
+  const { path, message: text } = issue
+  if (issue.code === 'unrecognized_keys') return unsupported(pathName([...path, issue.keys[0] ?? '']))
+  const param = pathName(path)
+  if (valueAt(given, path) === undefined)
+    return invalid(`'${param}' is required`, param, 'missing_required_parameter')
+  const code = issue.code === 'invalid_type' ? 'invalid_type' : 'invalid_value'
+  return invalid(`'${param}' is invalid: ${text}`, param, code)
+}
+
+/** Of a union's complaints the one that got furthest into the value says most. */
+function deepest(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union') return issue
+  let best: Issue | undefined
+  for (const [first] of issue.errors) {
+    if (first === undefined || first.path.length === 0) continue
+    const candidate = deepest({ ...first, path: [...issue.path, ...first.path] })
+    if (best === undefined || candidate.path.length > best.path.length) best = candidate
+  }
+  return best ?? issue
+}
+
+function pathName(path: readonly PropertyKey[]): string {
+  return path
+    .map((key, index) => (typeof key === 'number' ? `[${key}]` : `${index === 0 ? '' : '.'}${String(key)}`))
+    .join('')
+    .slice(0, 200)
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value = root
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = Reflect.get(value, key)
+  }
+  return value
+}
