@@ -15,6 +15,16 @@ export const shardErrors = {
   ERR_SOURCE_RANGES_UNSUPPORTED: 'The server does not answer range requests',
   ERR_SOURCE_CHANGED: 'The source changed, or answered with other bytes than those asked for',
   ERR_SOURCE_UNSUPPORTED: 'This platform has no such source',
+  // safetensors, onnx-graph and encoder: text to vectors
+  ERR_SAFETENSORS_INVALID: 'The file is no safetensors file, or its header contradicts itself',
+  ERR_SAFETENSORS_TRUNCATED: 'The file ends before the end of what it announces',
+  ERR_SAFETENSORS_LIMIT_EXCEEDED: 'The header is longer, or names more tensors, than the reader takes',
+  ERR_ONNX_INVALID: 'A graph contradicts itself: a name nothing makes, a tensor that does not fit its shape',
+  ERR_ONNX_LIMIT_EXCEEDED: 'A graph is larger than a file of its format may be',
+  ERR_ENCODER_INVALID_INIT: 'An option of an embedder is out of range; details.option',
+  ERR_ENCODER_INVALID_CONFIG: 'A key of config.json is missing or out of range; details.key',
+  ERR_ENCODER_UNSUPPORTED: 'The encoder needs something this package does not compute, named in the message',
+  ERR_ENCODER_INVALID_TENSOR: 'A weight is missing, or its shape or type does not fit; details.tensor',
   // block backends
   ERR_BACKEND_INVALID_RANGE: 'The model has no such blocks',
   ERR_BACKEND_INVALID_STEP: 'A step does not fit its session, or a row has the wrong length',
