@@ -5,7 +5,14 @@ import type { Admission, RequestContext } from './context.ts'
 import { createEventStream } from './event-stream.ts'
 import { startGeneration, type Generation } from './generation.ts'
 import { randomId } from './ids.ts'
-import { errorObject, logFailure, refusalOf, RequestRefused, type RequestWords } from './refusals.ts'
+import {
+  errorObject,
+  logFailure,
+  refusalOf,
+  RequestRefused,
+  type Refusal,
+  type RequestWords
+} from './refusals.ts'
 import { reply } from './replies.ts'
 import { chainHeader, ignoredHeader, receiptHeader } from './reply-headers.ts'
 
@@ -24,7 +31,7 @@ export interface HandlerInit {
 /** Collects the events of an answer in one piece. */
 export interface AnswerCollector {
   add(event: GenerationEvent): void
-  /** The body of the reply, after the last event. */
+  /** The body of the reply, after the last event; may be a promise of it. */
   value(): unknown
 }
 
@@ -33,7 +40,9 @@ export interface FrameWriter {
   /** The frames of one event; empty where it shows nothing. */
   write(event: GenerationEvent): string
   /** The frames after the last event, the end included. */
-  end(): string
+  end(): string | Promise<string>
+  /** The frames of a failure. Default: an `error` event with OpenAI's error object. */
+  failed?(refusal: Refusal): string
 }
 
 /** A checked request for text. */
@@ -101,7 +110,7 @@ export async function respond(
         answer.note(event)
         collector.add(event)
       }
-      const value = collector.value()
+      const value = await collector.value()
       const receipt = await end('completed')
       return reply(value, 200, {
         ...ignoredHeader(task.ignored),
@@ -109,11 +118,12 @@ export async function respond(
         ...receiptHeader(receipt)
       })
     }
+    const writer = task.writer(answer)
     const first = generation.next()
     const begun = await firstOrLate(first, generation.signal, clock, keepAliveMs)
     return new Response(
       createEventStream({
-        frames: framesOf(generation, first, answer, task.writer(answer), () => end('completed')),
+        frames: framesOf(generation, first, answer, writer, () => end('completed')),
         failed(error) {
           // Whoever stopped the generation is not there to be told.
           if (generation.signal.aborted) throw error
@@ -121,7 +131,7 @@ export async function respond(
           generation.stop()
           const refusal = refusalOf(error, init.retryAfterMs, task.words)
           if (refusal.status >= 500) logFailure(logger, requestId, error)
-          return `event: error\ndata: ${JSON.stringify(errorObject(refusal))}\n\n`
+          return writer.failed?.(refusal) ?? `event: error\ndata: ${JSON.stringify(errorObject(refusal))}\n\n`
         },
         stop: generation.stop,
         clock,
@@ -169,7 +179,7 @@ function framesOf(
         upcoming = undefined
         if (event === undefined) {
           over = true
-          const frames = writer.end()
+          const frames = await writer.end()
           await settle()
           return { done: false, value: frames }
         }
