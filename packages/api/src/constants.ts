@@ -22,6 +22,12 @@ export const DEFAULT_HOST = '127.0.0.1'
 /** How long open connections may go on after `close` before they are cut. */
 export const DEFAULT_CLOSE_TIMEOUT_MS = 2_000
 
+/** Bytes of a request's header at most, as Node.js has it. */
+export const DEFAULT_MAX_HEADER_BYTES: number = 16 * 1024
+
+/** Headers a browser may ask for in one preflight. */
+export const MAX_PREFLIGHT_HEADERS = 64
+
 /** Connections the HTTP server holds at most. */
 export const DEFAULT_MAX_CONNECTIONS = 512
 
@@ -104,3 +110,9 @@ export const ANSWER_SECONDS: readonly number[] = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 
 
 /** How long an answer waits for its receipt and its record before it goes without. */
 export const SETTLE_TIMEOUT_MS = 1_000
+
+/** The address clients of `createKwaaiFetch` are given; the name is reserved for links (RFC 6762), nothing listens. */
+export const DEFAULT_BASE_URL = 'http://kwaai.local/v1'
+
+/** What a request within the process is addressed to: a name that can only mean this machine (RFC 6761 §6.3). */
+export const IN_PROCESS_ORIGIN = 'http://localhost'

@@ -10,6 +10,8 @@ export type ApiErrorCode =
   | 'ERR_API_PORT_IN_USE'
   /** The system does not let the server listen; see `cause`. */
   | 'ERR_API_LISTEN_FAILED'
+  /** A `fetch` for one base URL was asked for another address. */
+  | 'ERR_API_FOREIGN_URL'
   /** An optional package that this door needs is not installed. */
   | 'ERR_API_PACKAGE_MISSING'
   /** A request was refused; inside the room only, callers see the HTTP answer. */

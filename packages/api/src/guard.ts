@@ -1,3 +1,4 @@
+import { MAX_PREFLIGHT_HEADERS } from './constants.ts'
 import { RequestRefused } from './refusals.ts'
 
 /** Who may call besides this machine itself. */
@@ -58,15 +59,20 @@ export function createGuard(init: GuardInit): Guard {
     if (origins.size === 0) return {}
     const origin = request.headers.get('origin')
     if (origin === null || !listed(origin)) return { vary: 'Origin' }
-    return {
+    const headers = {
       vary: 'Origin',
       'access-control-allow-origin': origin,
-      'access-control-expose-headers': 'x-request-id, x-kwaai-ignored, retry-after, retry-after-ms',
-      ...(isPreflight(request) && {
-        'access-control-allow-methods': 'GET, HEAD, POST',
-        'access-control-allow-headers':
-          request.headers.get('access-control-request-headers') ?? 'authorization, content-type',
-        'access-control-max-age': '600'
+      'access-control-expose-headers': exposedHeaders
+    }
+    if (!isPreflight(request)) return headers
+    return {
+      ...headers,
+      'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
+      'access-control-allow-headers': wantedHeaders(request),
+      'access-control-max-age': '600',
+      // Pages of the open network ask before they reach into a local one (WICG Private Network Access).
+      ...(request.headers.get('access-control-request-private-network') === 'true' && {
+        'access-control-allow-private-network': 'true'
       })
     }
   }
@@ -82,6 +88,32 @@ export function createGuard(init: GuardInit): Guard {
   }
 
   return { check, corsHeaders, isPreflight }
+}
+
+// What OpenAI's clients send from a page, and what a request here can say.
+const knownHeader =
+  /^(authorization|content-type|accept|x-request-id|idempotency-key|openai-(organization|project|beta)|x-stainless-[a-z-]{1,40})$/
+
+const exposedHeaders: string = [
+  'x-request-id',
+  'x-kwaai-ignored',
+  'x-kwaai-chain',
+  'x-kwaai-receipt',
+  'retry-after',
+  'retry-after-ms',
+  ...['limit', 'remaining', 'reset'].flatMap((what) => [
+    `x-ratelimit-${what}-requests`,
+    `x-ratelimit-${what}-tokens`
+  ])
+].join(', ')
+
+/** Of the headers a page wants to send those that mean something here. */
+function wantedHeaders(request: Request): string {
+  const wanted = (request.headers.get('access-control-request-headers') ?? '')
+    .split(',', MAX_PREFLIGHT_HEADERS)
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => knownHeader.test(name))
+  return wanted.length === 0 ? 'authorization, content-type' : wanted.join(', ')
 }
 
 function parse(text: string): { hostname: string; host: string } | undefined {

@@ -6,6 +6,7 @@
  * @packageDocumentation
  */
 export { createApi, type Api, type ApiComponents, type ApiInit } from './api.ts'
+export { createKwaaiFetch, type FetchFunction, type KwaaiFetchInit } from './kwaai-fetch.ts'
 export {
   createApiKeys,
   type ApiKey,

@@ -96,21 +96,27 @@ test('a listed origin may call and read; the browser’s question is answered fo
   expect(response.headers.get('access-control-expose-headers')).toContain('x-request-id')
 
   const wanted = 'authorization,content-type,x-stainless-arch,x-stainless-retry-count'
-  const preflight = (origin: string): Promise<Response> =>
+  const preflight = (origin: string, names = wanted): Promise<Response> =>
     api.fetch(
       get('/v1/chat/completions', {
         method: 'OPTIONS',
         headers: {
           origin,
           'access-control-request-method': 'POST',
-          'access-control-request-headers': wanted
+          'access-control-request-headers': names,
+          'access-control-request-private-network': 'true'
         }
       })
     )
   const yes = await preflight('https://chat.example')
   expect(yes.status).toBe(204)
   expect(yes.headers.get('access-control-allow-methods')).toContain('POST')
-  expect(yes.headers.get('access-control-allow-headers')).toBe(wanted)
+  expect(yes.headers.get('access-control-allow-headers')).toBe(wanted.replaceAll(',', ', '))
+  expect(yes.headers.get('access-control-allow-methods')).toContain('DELETE')
+  expect(yes.headers.get('access-control-allow-private-network')).toBe('true')
+  // What means nothing here is not allowed.
+  const odd = await preflight('https://chat.example', 'X-Evil, Authorization, x-stainless-' + 'a'.repeat(100))
+  expect(odd.headers.get('access-control-allow-headers')).toBe('authorization')
   const no = await preflight('https://evil.example')
   expect(no.headers.has('access-control-allow-origin')).toBe(false)
   await expectError(no, 403, 'origin_not_allowed')

@@ -3,7 +3,12 @@ import type { AddressInfo, Socket } from 'node:net'
 import { KwaaiError, type CallOptions, type Clock, type Random } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import type { Api } from '../api.ts'
-import { DEFAULT_CLOSE_TIMEOUT_MS, DEFAULT_HOST, DEFAULT_MAX_CONNECTIONS } from '../constants.ts'
+import {
+  DEFAULT_CLOSE_TIMEOUT_MS,
+  DEFAULT_HOST,
+  DEFAULT_MAX_CONNECTIONS,
+  DEFAULT_MAX_HEADER_BYTES
+} from '../constants.ts'
 import { errorObject } from '../refusals.ts'
 import { randomId } from '../ids.ts'
 import { refuse } from '../replies.ts'
@@ -18,6 +23,8 @@ export interface ServeApiOptions extends CallOptions {
   closeTimeoutMs?: number
   /** Connections held at most; further ones are dropped. Default 512. */
   maxConnections?: number
+  /** Bytes of a request's header at most; larger ones are refused with 431. Default 16 KiB. */
+  maxHeaderBytes?: number
   /** Default: the machine's clock. */
   clock?: Clock
   /** Default: the machine's randomness. */
@@ -41,6 +48,7 @@ export interface ApiServer extends AsyncDisposable {
 export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiServer> {
   const { port, host = DEFAULT_HOST, signal, clock = systemClock, random = systemRandom } = options
   const { closeTimeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, maxConnections = DEFAULT_MAX_CONNECTIONS } = options
+  const { maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
   signal?.throwIfAborted()
   const { getRequestListener } = await import('@hono/node-server').catch((cause: unknown) => {
     throw new KwaaiError(
@@ -65,13 +73,16 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
     }
   })
   // Without a Host the listener refuses in JSON; Node.js itself would in nothing.
-  const server = createServer({ requireHostHeader: false }, (incoming, outgoing) => {
-    // A kept connection would hold `close` up until the client lets go of it.
-    outgoing.once('close', () => {
-      if (!server.listening) server.closeIdleConnections()
-    })
-    listener(incoming, outgoing).catch(() => outgoing.destroy())
-  })
+  const server = createServer(
+    { requireHostHeader: false, maxHeaderSize: maxHeaderBytes },
+    (incoming, outgoing) => {
+      // A kept connection would hold `close` up until the client lets go of it.
+      outgoing.once('close', () => {
+        if (!server.listening) server.closeIdleConnections()
+      })
+      listener(incoming, outgoing).catch(() => outgoing.destroy())
+    }
+  )
   server.maxConnections = maxConnections
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     refuseRaw(error, socket, randomId('req_', random))
