@@ -1,12 +1,13 @@
 import {
   KwaaiError,
   type Clock,
+  type KeyValueStore,
   type LanguageModel,
   type Logger,
   type Meter,
   type Random
 } from '@kwaai/interface'
-import { systemClock, systemRandom } from '@kwaai/interface/memory'
+import { createMemoryStore, systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createAdmissions, type OutcomeRecorder } from './admission.ts'
 import { createApiMetrics } from './api-metrics.ts'
 import { createCatalogue } from './catalogue.ts'
@@ -27,7 +28,9 @@ import { createGate } from './gate.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
 import { refuse } from './replies.ts'
+import type { HandlerInit } from './respond.ts'
 import { createRateLimits } from './rate-limits.ts'
+import { createResponseRoutes, type ResponseStoreInit } from './responses-api/routes.ts'
 import { createRouter, type Arrival, type RequestFacts, type Route } from './routes.ts'
 import { createHealthHandler, createMetricsHandler, createReadyHandler } from './status-handlers.ts'
 
@@ -58,6 +61,8 @@ export interface ApiInit extends GuardInit {
    * to 200 characters. Default: nobody may. With keys a key does.
    */
   token?: string
+  /** How the answers of `/v1/responses` are kept. */
+  responses?: ResponseStoreInit
 }
 
 /** What {@link createApi} works with. */
@@ -66,6 +71,8 @@ export interface ApiComponents {
   models: readonly LanguageModel[] | (() => readonly LanguageModel[])
   /** Default: the machine's clock. */
   clock?: Clock
+  /** Where answers of `/v1/responses` are kept for their callers. Default: in memory, until the process ends. */
+  store?: KeyValueStore
   /** Makes ids. Default: the machine's randomness. */
   random?: Random
   /** Gets one entry a request and an answer, never a prompt and never a key. */
@@ -91,6 +98,7 @@ export interface Api {
  */
 export function createApi(init: ApiInit, components: ApiComponents): Api {
   const { models, clock = systemClock, random = systemRandom, logger, keys, meter, provenance } = components
+  const { store = createMemoryStore() } = components
   const maxBodyBytes = positive(init.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES, 'maxBodyBytes')
   const retryAfterMs = positive(init.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS, 'retryAfterMs')
   const describeTimeoutMs = positive(
@@ -108,7 +116,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     { clock, logger, meter, provenance, count: metrics.answer }
   )
   const nameOf = init.caller ?? ((init.allowedHosts ?? []).length === 0 ? localCaller : () => undefined)
-  const chat = createChatHandler({
+  const handlers: HandlerInit = {
     catalogue,
     clock,
     random,
@@ -117,7 +125,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     retryAfterMs,
     keepAliveMs: positive(init.keepAliveMs ?? DEFAULT_KEEP_ALIVE_MS, 'keepAliveMs'),
     stallTimeoutMs: positive(init.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS, 'stallTimeoutMs')
-  })
+  }
 
   const routes: readonly Route[] = [
     { method: 'GET', path: '/health', handler: createHealthHandler(init.health) },
@@ -126,7 +134,8 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     { method: 'GET', path: '/v1/models', handler: createModelsHandler(catalogue) },
     // Names have slashes, which not every client encodes.
     { method: 'GET', path: '/v1/models/:id{.+}', handler: createModelHandler(catalogue) },
-    { method: 'POST', path: '/v1/chat/completions', handler: chat }
+    { method: 'POST', path: '/v1/chat/completions', handler: createChatHandler(handlers) },
+    ...createResponseRoutes(handlers, init.responses ?? {}, store)
   ]
 
   const failed = (
