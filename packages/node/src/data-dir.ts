@@ -29,7 +29,7 @@ export async function claimDataDir(dataDir: string): Promise<() => Promise<void>
   if (typeof taken === 'function') return taken
   throw nodeError(
     'ERR_NODE_ALREADY_RUNNING',
-    `Cannot start the node: process ${taken} already runs one in ${dataDir}. ` +
+    `Cannot start the node: ${taken === 0 ? 'another process' : `process ${taken}`} already runs one in ${dataDir}. ` +
       'Give this one another --name or --data-dir'
   )
 }

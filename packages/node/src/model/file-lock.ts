@@ -1,12 +1,14 @@
-import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, open, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CallOptions, Clock } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
 
-const pollMs = 200
+const defaultPollMs = 200
 /** A holder touches its file this often; one not touched for `staleMs` belongs to nobody, whatever its pid is now. */
 const beatMs = 5_000
 const staleMs = 30_000
+/** Between the making of a lock file and the writing of its holder's pid there are moments. */
+const unwrittenMs = 2_000
 const maxTakeovers = 5
 
 function isAlive(pid: number): boolean {
@@ -18,20 +20,52 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Who holds a lock file now: a living process that still touches it. */
-async function lockHolder(path: string, clock: Clock): Promise<number | undefined> {
-  const pid = Number.parseInt(await readFile(path, 'utf8').catch(() => ''), 10)
+/**
+ * Who holds a lock file now: a living process that still touches it, or 0 for one that has not written its pid
+ * yet; `stale` for a file that nobody holds, `gone` where there is none.
+ */
+async function lockHolder(path: string, clock: Clock): Promise<number | 'stale' | 'gone'> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
   const touched = await stat(path).then(
     (found) => found.mtimeMs,
-    () => 0
+    () => undefined
   )
-  return pid > 0 && isAlive(pid) && clock.now() - touched < staleMs ? pid : undefined
+  if (text === undefined || touched === undefined) return 'gone'
+  const age = clock.now() - touched
+  if (!text.endsWith('\n')) return age < unwrittenMs ? 0 : 'stale'
+  const pid = Number.parseInt(text, 10)
+  return pid > 0 && isAlive(pid) && age < staleMs ? pid : 'stale'
+}
+
+/**
+ * Takes a stale lock file away. Of several processes that find one stale only one may, and it looks again: what
+ * it takes away could be the lock of another that came first.
+ */
+async function removeStale(path: string, clock: Clock): Promise<void> {
+  const guard = `${path}.takeover`
+  try {
+    await (await open(guard, 'wx', 0o600)).close()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const made = await stat(guard).then(
+      (found) => found.mtimeMs,
+      () => undefined
+    )
+    // Whoever made it was killed in these few lines.
+    if (made !== undefined && clock.now() - made > staleMs) await rm(guard, { force: true })
+    return
+  }
+  try {
+    if ((await lockHolder(path, clock)) === 'stale') await rm(path, { force: true })
+  } finally {
+    await rm(guard, { force: true })
+  }
 }
 
 /**
  * Takes a lock file at once, or says who has it. A file left by a dead process is taken over.
  *
- * @returns a function that gives the lock back, or the pid of the holder.
+ * @returns a function that gives the lock back, or the pid of the holder: 0 where it is not known yet.
  */
 export async function tryLock(
   path: string,
@@ -48,11 +82,8 @@ export async function tryLock(
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
     const holder = await lockHolder(path, clock)
-    if (holder !== undefined) return holder
-    // Of several processes that find it stale, the rename succeeds for one.
-    const stale = `${path}.stale-${process.pid}`
-    await rename(path, stale).catch(() => undefined)
-    await rm(stale, { force: true })
+    if (typeof holder === 'number') return holder
+    if (holder === 'stale') await removeStale(path, clock)
   }
   return 0
 }
@@ -66,10 +97,10 @@ function hold(path: string): () => Promise<void> {
   }
 }
 
-/** Waits for a lock file, telling `onWait` once who holds it. */
+/** Waits for a lock file, telling `onWait` once who holds it; looks every `pollMs`, 200 unless told otherwise. */
 export async function lock(
   path: string,
-  options: CallOptions & { clock?: Clock; onWait?: (pid: number) => void } = {}
+  options: CallOptions & { clock?: Clock; pollMs?: number; onWait?: (pid: number) => void } = {}
 ): Promise<() => Promise<void>> {
   const clock = options.clock ?? systemClock
   let told = false
@@ -77,8 +108,10 @@ export async function lock(
     options.signal?.throwIfAborted()
     const taken = await tryLock(path, clock)
     if (typeof taken === 'function') return taken
-    if (!told) options.onWait?.(taken)
-    told = true
-    await clock.sleep(pollMs, options)
+    if (!told && taken > 0) {
+      told = true
+      options.onWait?.(taken)
+    }
+    await clock.sleep(options.pollMs ?? defaultPollMs, options)
   }
 }
