@@ -1,6 +1,7 @@
 import {
   KwaaiError,
   type Clock,
+  type Embedder,
   type KeyValueStore,
   type LanguageModel,
   type Logger,
@@ -12,6 +13,7 @@ import { createAdmissions, type OutcomeRecorder } from './admission.ts'
 import { createApiMetrics } from './api-metrics.ts'
 import { createCatalogue } from './catalogue.ts'
 import { createChatHandler } from './chat-handler.ts'
+import { createCompletionHandler } from './completion-handler.ts'
 import {
   DEFAULT_DESCRIBE_TIMEOUT_MS,
   DEFAULT_KEEP_ALIVE_MS,
@@ -24,6 +26,8 @@ import {
 import type { ApiKey, ApiKeys } from './keys.ts'
 import { createModelHandler, createModelsHandler } from './models-handlers.ts'
 import { clientGone, logFailure, refusalOf, RequestRefused } from './refusals.ts'
+import { createEmbeddingHandler } from './embedding-handler.ts'
+import { createExplainHandler } from './explain-handler.ts'
 import { createGate } from './gate.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
@@ -69,6 +73,8 @@ export interface ApiInit extends GuardInit {
 export interface ApiComponents {
   /** The models served, the default one first; a function is asked anew for each request. */
   models: readonly LanguageModel[] | (() => readonly LanguageModel[])
+  /** The embedders served; a function is asked anew for each request. Default: none. */
+  embedders?: readonly Embedder[] | (() => readonly Embedder[])
   /** Default: the machine's clock. */
   clock?: Clock
   /** Where answers of `/v1/responses` are kept for their callers. Default: in memory, until the process ends. */
@@ -106,7 +112,14 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     'describeTimeoutMs'
   )
   const guard = createGuard(init)
-  const catalogue = createCatalogue(models, clock, describeTimeoutMs, retryAfterMs, logger)
+  const catalogue = createCatalogue({
+    models,
+    embedders: components.embedders ?? [],
+    clock,
+    timeoutMs: describeTimeoutMs,
+    retryAfterMs,
+    logger
+  })
   const gate = createGate({ keys, token: init.token })
   const limits = createRateLimits({ retryAfterMs }, { clock })
   const maxGenerations = positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations')
@@ -135,6 +148,9 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     // Names have slashes, which not every client encodes.
     { method: 'GET', path: '/v1/models/:id{.+}', handler: createModelHandler(catalogue) },
     { method: 'POST', path: '/v1/chat/completions', handler: createChatHandler(handlers) },
+    { method: 'POST', path: '/v1/completions', handler: createCompletionHandler(handlers) },
+    { method: 'POST', path: '/v1/embeddings', handler: createEmbeddingHandler(handlers) },
+    { method: 'GET', path: '/v1/kwaai/explain', handler: createExplainHandler(catalogue, retryAfterMs) },
     ...createResponseRoutes(handlers, init.responses ?? {}, store)
   ]
 

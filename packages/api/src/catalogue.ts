@@ -1,12 +1,15 @@
 import {
   deadlineSignal,
   KwaaiError,
+  type CallOptions,
   type Clock,
+  type Embedder,
+  type EmbedderDescription,
   type LanguageModel,
   type Logger,
   type ModelDescription
 } from '@kwaai/interface'
-import { modelNotFound, RequestRefused, textOf, unavailable } from './refusals.ts'
+import { invalid, modelNotFound, RequestRefused, textOf, unavailable } from './refusals.ts'
 
 /** A model and what it says of itself. */
 export interface CatalogueEntry {
@@ -14,29 +17,52 @@ export interface CatalogueEntry {
   description: ModelDescription
 }
 
-/** The models a request can name. */
+/** An embedder and what it says of itself. */
+export interface EmbedderEntry {
+  embedder: Embedder
+  description: EmbedderDescription
+}
+
+/** The models and embedders a request can name. */
 export interface Catalogue {
-  /** All that describe themselves in time, in the order given. */
+  /** All models that describe themselves in time, in the order given. */
   list(signal: AbortSignal): Promise<CatalogueEntry[]>
-  /** @throws A `RequestRefused` with 404 when no model has this name, 503 when one that may have it is silent. */
+  /** All embedders that do. */
+  embedders(signal: AbortSignal): Promise<EmbedderEntry[]>
+  /**
+   * The model of a name.
+   * @throws A `RequestRefused` with 404 when no model has it, 503 when one that may have it is silent, 400 when it
+   * is an embedder's.
+   */
   find(id: string, signal: AbortSignal): Promise<CatalogueEntry>
+  /** The embedder of a name, or the model, which may make embeddings too. @throws as `find` does. */
+  findAny(id: string, signal: AbortSignal): Promise<EmbedderEntry | CatalogueEntry>
+}
+
+/** What a catalogue is made of. */
+export interface CatalogueInit {
+  models: readonly LanguageModel[] | (() => readonly LanguageModel[])
+  embedders: readonly Embedder[] | (() => readonly Embedder[])
+  clock: Clock
+  /** How long one may take to describe itself. */
+  timeoutMs: number
+  retryAfterMs: number
+  logger: Logger | undefined
 }
 
 /** Asks the models about themselves, anew for each request: what is ready changes. */
-export function createCatalogue(
-  models: readonly LanguageModel[] | (() => readonly LanguageModel[]),
-  clock: Clock,
-  timeoutMs: number,
-  retryAfterMs: number,
-  logger: Logger | undefined
-): Catalogue {
-  const describe = async (model: LanguageModel, signal: AbortSignal): Promise<CatalogueEntry | undefined> => {
+export function createCatalogue(init: CatalogueInit): Catalogue {
+  const { models, embedders, clock, timeoutMs, logger } = init
+
+  const describe = async <Description>(
+    one: { describe(options?: CallOptions): Promise<Description> },
+    signal: AbortSignal
+  ): Promise<Description | undefined> => {
     const late = (): Error =>
       new KwaaiError('ERR_API_MODEL_MISBEHAVED', `The model did not describe itself within ${timeoutMs} ms`)
     const deadline = deadlineSignal(clock, timeoutMs, late, signal)
     try {
-      const description = await orAborted(model.describe({ signal: deadline.signal }), deadline.signal)
-      return { model, description }
+      return await orAborted(one.describe({ signal: deadline.signal }), deadline.signal)
     } catch (error) {
       signal.throwIfAborted()
       logger?.log('warn', 'api.model-silent', { error: textOf(error) })
@@ -46,26 +72,56 @@ export function createCatalogue(
     }
   }
 
-  const all = (signal: AbortSignal): Promise<(CatalogueEntry | undefined)[]> => {
-    const current = typeof models === 'function' ? models() : models
-    return Promise.all(current.map((model) => describe(model, signal)))
-  }
+  const allModels = (signal: AbortSignal): Promise<(CatalogueEntry | undefined)[]> =>
+    Promise.all(
+      (typeof models === 'function' ? models() : models).map(async (model) => {
+        const description = await describe(model, signal)
+        return description && { model, description }
+      })
+    )
+  const allEmbedders = (signal: AbortSignal): Promise<(EmbedderEntry | undefined)[]> =>
+    Promise.all(
+      (typeof embedders === 'function' ? embedders() : embedders).map(async (embedder) => {
+        const description = await describe(embedder, signal)
+        return description && { embedder, description }
+      })
+    )
 
-  const list = async (signal: AbortSignal): Promise<CatalogueEntry[]> =>
-    (await all(signal)).filter((entry) => entry !== undefined)
+  const notFound = (id: string, someAreSilent: boolean): Error =>
+    someAreSilent
+      ? new RequestRefused(
+          unavailable(`No answer from all models yet: '${id.slice(0, 100)}' may be one`, init.retryAfterMs)
+        )
+      : modelNotFound(id)
 
-  const find = async (id: string, signal: AbortSignal): Promise<CatalogueEntry> => {
-    const entries = await all(signal)
+  const find: Catalogue['find'] = async (id, signal) => {
+    const entries = await allModels(signal)
     const found = entries.find((entry) => entry?.description.id === id)
     if (found !== undefined) return found
-    if (entries.includes(undefined))
-      throw new RequestRefused(
-        unavailable(`No answer from all models yet: '${id.slice(0, 100)}' may be one`, retryAfterMs)
+    const others = await allEmbedders(signal)
+    if (others.some((entry) => entry?.description.id === id))
+      throw invalid(
+        `The model '${id}' makes embeddings and no text; ask it at /v1/embeddings`,
+        'model',
+        'model_not_supported'
       )
-    throw modelNotFound(id)
+    throw notFound(id, entries.includes(undefined))
   }
 
-  return { list, find }
+  const findAny: Catalogue['findAny'] = async (id, signal) => {
+    const [texts, vectors] = await Promise.all([allModels(signal), allEmbedders(signal)])
+    const entries = [...vectors, ...texts]
+    const found = entries.find((entry) => entry?.description.id === id)
+    if (found !== undefined) return found
+    throw notFound(id, entries.includes(undefined))
+  }
+
+  return {
+    list: async (signal) => (await allModels(signal)).filter((entry) => entry !== undefined),
+    embedders: async (signal) => (await allEmbedders(signal)).filter((entry) => entry !== undefined),
+    find,
+    findAny
+  }
 }
 
 /** A model that does not listen to its signal still costs no more than the deadline. */

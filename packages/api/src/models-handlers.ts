@@ -1,15 +1,18 @@
-import type { Catalogue } from './catalogue.ts'
+import type { Catalogue, CatalogueEntry, EmbedderEntry } from './catalogue.ts'
 import type { Handler } from './context.ts'
 import { modelNotFound } from './refusals.ts'
 import { reply } from './replies.ts'
-import { modelObject } from './responses.ts'
+import { embedderObject, modelObject, type EmbedderObject, type ModelObject } from './responses.ts'
 
-/** Makes the handler of `GET /v1/models`: those that the caller may use. */
+/** Makes the handler of `GET /v1/models`: those that the caller may use, the ones that chat first. */
 export function createModelsHandler(catalogue: Catalogue): Handler {
   return async ({ request, mayUse }) => {
-    const entries = await catalogue.list(request.signal)
-    const usable = entries.filter(({ description }) => mayUse(description.id))
-    return reply({ object: 'list', data: usable.map(({ description }) => modelObject(description)) })
+    const [models, embedders] = await Promise.all([
+      catalogue.list(request.signal),
+      catalogue.embedders(request.signal)
+    ])
+    const usable = [...models, ...embedders].filter(({ description }) => mayUse(description.id))
+    return reply({ object: 'list', data: usable.map(objectOf) })
   }
 }
 
@@ -17,8 +20,11 @@ export function createModelsHandler(catalogue: Catalogue): Handler {
 export function createModelHandler(catalogue: Catalogue): Handler {
   return async ({ request, params, mayUse }) => {
     const id = params['id'] ?? ''
-    const { description } = await catalogue.find(id, request.signal)
-    if (!mayUse(description.id)) throw modelNotFound(id)
-    return reply(modelObject(description))
+    if (!mayUse(id)) throw modelNotFound(id)
+    return reply(objectOf(await catalogue.findAny(id, request.signal)))
   }
+}
+
+function objectOf(entry: CatalogueEntry | EmbedderEntry): ModelObject | EmbedderObject {
+  return 'model' in entry ? modelObject(entry.description) : embedderObject(entry.description)
 }

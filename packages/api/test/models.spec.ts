@@ -47,7 +47,7 @@ test('refuses unknown addresses and wrong methods in JSON', async () => {
   const api = createApi({}, { models: [createFakeModel()] })
   await expectError(await api.fetch(get('/')), 404, 'unknown_url')
   await expectError(await api.fetch(get('/v1/nothing')), 404, 'unknown_url')
-  await expectError(await api.fetch(get('/v1/embeddings', { method: 'POST' })), 404, 'unknown_url')
+  await expectError(await api.fetch(get('/v1/nothing', { method: 'POST' })), 404, 'unknown_url')
   const paths: [string, string, string][] = [
     ['/v1/models', 'POST', 'GET, HEAD'],
     ['/v1/models/fake', 'DELETE', 'GET, HEAD'],
