@@ -3,9 +3,17 @@ import { SETTLE_TIMEOUT_MS } from './constants.ts'
 import type { Admission, AnswerOutcome } from './context.ts'
 import { RequestRefused, retryHeaders, textOf } from './refusals.ts'
 
+/** An answer that has ended, and whose it was. */
+export interface EndedAnswer {
+  outcome: AnswerOutcome
+  caller: string | undefined
+  /** What the meter handed over for it. */
+  receipt: string | undefined
+}
+
 /** Keeps what is to be known of an answer later, such as who computed it. */
 export interface OutcomeRecorder {
-  record(outcome: AnswerOutcome, options: CallOptions): Promise<void> | void
+  record(ended: EndedAnswer, options: CallOptions): Promise<void> | void
 }
 
 /** Who takes a place. */
@@ -79,7 +87,9 @@ export function createAdmissions(init: AdmissionsInit, components: AdmissionsCom
     }
   }
 
-  const metered = (to: Meter, caller: string | undefined, { id, usage }: AnswerOutcome): void => {
+  // A client that leaves has used what was made for it; what we fail to answer is nobody's debt.
+  const metered = (to: Meter, caller: string | undefined, { id, usage, outcome }: AnswerOutcome): void => {
+    if (outcome === 'failed') return
     const amounts = {
       'prompt-tokens': usage?.promptTokens ?? 0,
       'completion-tokens': usage?.completionTokens ?? 0,
@@ -93,14 +103,16 @@ export function createAdmissions(init: AdmissionsInit, components: AdmissionsCom
     { requestId, caller }: AdmissionRequest,
     outcome: AnswerOutcome
   ): Promise<string | undefined> => {
-    const [receipt] = await Promise.all([
+    const receipt =
       meter &&
-        harmless(requestId, 'meter', (options) => {
-          metered(meter, caller, outcome)
-          return meter.receipt?.(outcome.id, options)
-        }),
-      provenance && harmless(requestId, 'provenance', (options) => provenance.record(outcome, options))
-    ])
+      (await harmless(requestId, 'meter', (options) => {
+        metered(meter, caller, outcome)
+        return meter.receipt?.(outcome.id, options)
+      }))
+    if (provenance !== undefined)
+      await harmless(requestId, 'provenance', (options) =>
+        provenance.record({ outcome, caller, receipt }, options)
+      )
     return receipt
   }
 

@@ -50,6 +50,8 @@ export function createAnswer(init: AnswerInit, admission: Admission, clock: Cloc
   let chain: readonly ChainHop[] = []
   let relaxed: readonly RouteConstraintName[] | undefined
   let usage: Usage | undefined
+  /** What is known of the counts while the model has not told them. */
+  const counted: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 }
   let hops: readonly HopAccount[] | undefined
   let firstTokenMs: number | undefined
 
@@ -65,10 +67,12 @@ export function createAnswer(init: AnswerInit, admission: Admission, clock: Cloc
     switch (event.type) {
       case 'start':
         started = true
+        counted.promptTokens = event.promptTokens
         chain = event.chain
         relaxed = event.relaxed
         return
       case 'text':
+        counted.completionTokens += event.tokens.length
         if (event.text === '' && (event.logprobs?.length ?? 0) === 0) return
         ofChoice(event.index, 'went on')
         showed()
@@ -76,6 +80,7 @@ export function createAnswer(init: AnswerInit, admission: Admission, clock: Cloc
           throw misbehaved('it left out the probabilities it was asked for')
         return
       case 'tool-call': {
+        counted.completionTokens += event.tokens.length
         ofChoice(event.index, 'called a function')
         showed()
         const before = calls.get(event.index) ?? 0
@@ -128,7 +133,8 @@ export function createAnswer(init: AnswerInit, admission: Admission, clock: Cloc
         stream,
         outcome,
         ...(finishReason !== undefined && { finishReason }),
-        ...(usage !== undefined && { usage }),
+        // Who leaves before the end has used what was made for him all the same.
+        ...((usage !== undefined || started) && { usage: usage ?? counted }),
         ...(started && { chain }),
         ...(relaxed !== undefined && { relaxed }),
         ...(hops !== undefined && { hops }),

@@ -14,6 +14,7 @@ export interface AnswerOutcome {
   stream: boolean
   outcome: 'completed' | 'failed' | 'cancelled'
   finishReason?: FinishReason
+  /** The model's own counts; of an answer cut short, the tokens that were made until then. */
   usage?: Usage
   /** Who was asked first, and the constraints that were given up, as the `start` event told. */
   chain?: readonly ChainHop[]
