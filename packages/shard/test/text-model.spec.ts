@@ -242,16 +242,17 @@ const wrong: readonly [Partial<ChatRequest>, string, 'INVALID_REQUEST' | 'UNSUPP
   [{ route: { region: 'eu' } }, 'route', 'UNSUPPORTED'],
   [{ messages: [] }, 'messages', 'INVALID_REQUEST'],
   [{ messages: [{ role: 'user', content: 'x'.repeat(3_000_000) }] }, 'messages', 'INVALID_REQUEST'],
-  [{ n: 2 }, 'n', 'UNSUPPORTED'],
-  [{ logprobs: { top: 1 } }, 'logprobs', 'UNSUPPORTED'],
+  [{ n: 17 }, 'n', 'UNSUPPORTED'],
+  [{ n: 1.5 }, 'n', 'INVALID_REQUEST'],
+  [{ n: 2, seed: Number.MAX_SAFE_INTEGER }, 'seed', 'INVALID_REQUEST'],
+  [{ logprobs: { top: 21 } }, 'logprobs', 'INVALID_REQUEST'],
+  [{ logprobs: { top: -1 } }, 'logprobs', 'INVALID_REQUEST'],
+  [{ logprobs: { top: 0.5 } }, 'logprobs', 'INVALID_REQUEST'],
+  [{ logprobs: true as never }, 'logprobs', 'INVALID_REQUEST'],
   [{ constraint: { type: 'json' } }, 'constraint', 'UNSUPPORTED'],
   [{ tools: [{ name: 'f', parameters: {} }] }, 'tools', 'UNSUPPORTED'],
-  [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages', 'UNSUPPORTED'],
-  [
-    { messages: [{ role: 'assistant', content: '', toolCalls: [{ id: 'a', name: 'f', arguments: '{}' }] }] },
-    'tool_calls',
-    'UNSUPPORTED'
-  ]
+  [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages', 'INVALID_REQUEST'],
+  [{ messages: [{ role: 'tool', content: 'x', toolCallId: 'a' }] }, 'messages', 'INVALID_REQUEST']
 ]
 test.each(wrong)('%j is refused by name: %s', async (more, param, kind) => {
   const { model, trace } = setUp()

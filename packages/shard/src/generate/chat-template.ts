@@ -6,7 +6,15 @@ import { parseTemplate, type TemplateNode } from './jinja.ts'
 import { createStandIns, type StandIns } from './stand-ins.ts'
 import { createTemplateScope, LimitedInterpreter } from './template-interpreter.ts'
 import { defaultTemplateLimits, overLimit, type TemplateLimits } from './template-limits.ts'
+import { hideAll, templateMessages } from './template-messages.ts'
 import { createTokenizer, type Tokenizer } from './tokenizer.ts'
+import { toolFormatOf, type ToolFormat } from './tool-format.ts'
+
+/** What a rendering shows besides the messages. */
+export interface ChatTemplateTools {
+  /** Functions in the shape of OpenAI's API. Only templates that know tools show them. */
+  tools?: readonly unknown[]
+}
 
 /** Turns a conversation into the tokens a model expects. */
 export interface ChatTemplate {
@@ -16,9 +24,11 @@ export interface ChatTemplate {
    * @throws A KwaaiError `ERR_TEMPLATE_REFUSED` when the template refuses the messages,
    * `ERR_TEMPLATE_LIMIT_EXCEEDED` when it does too much, `ERR_TEMPLATE_FAILED` when it makes no sense.
    */
-  encode(messages: readonly ChatMessage[]): number[]
+  encode(messages: readonly ChatMessage[], more?: ChatTemplateTools): number[]
   /** The conversation as the template writes it, control tokens of the template and text alike. */
-  render(messages: readonly ChatMessage[]): string
+  render(messages: readonly ChatMessage[], more?: ChatTemplateTools): string
+  /** How the template shows calls of functions. Unset where it knows none, or its way is not known. */
+  readonly toolFormat?: ToolFormat | undefined
 }
 
 /** How a template is held. */
@@ -63,18 +73,18 @@ export function parseChatTemplate(
   if (source.length > limits.maxTemplateCharacters) overLimit('maxTemplateCharacters', limits)
   if (longestSpace(source) > limits.maxTemplateSpaces) overLimit('maxTemplateSpaces', limits)
   const program = parseSource(source)
-  prepare(program)
+  const names = prepare(program)
   const nameOf = (id: number | undefined): string =>
     id === undefined ? '' : new TextDecoder().decode(tokenizer.bytes(id))
 
-  const run = (messages: readonly ChatMessage[], standIns: StandIns): string => {
+  const run = (
+    messages: readonly ChatMessage[],
+    { tools }: ChatTemplateTools,
+    standIns: StandIns
+  ): string => {
     const variables = {
-      messages: messages.map(({ role, content, toolCallId }) => ({
-        // What the API calls developer, templates know as system.
-        role: role === 'developer' ? 'system' : standIns.hide(role),
-        content: standIns.hide(content),
-        ...(toolCallId === undefined ? {} : { tool_call_id: standIns.hide(toolCallId) })
-      })),
+      messages: templateMessages(messages, standIns),
+      ...(tools === undefined || tools.length === 0 ? {} : { tools: hideAll(tools, standIns) }),
       add_generation_prompt: true,
       bos_token: nameOf(tokenizer.bosToken),
       eos_token: nameOf(tokenizer.eosToken)
@@ -94,16 +104,17 @@ export function parseChatTemplate(
   }
 
   return {
-    encode(messages) {
+    toolFormat: toolFormatOf(source, names),
+    encode(messages, more = {}) {
       const standIns = createStandIns(tokenizer.controlTexts)
-      const tokens = tokenizer.encodeWithControl(run(messages, standIns), standIns.restore)
+      const tokens = tokenizer.encodeWithControl(run(messages, more, standIns), standIns.restore)
       const { firstToken } = tokenizer
       // Most templates write the first token themselves; it must not stand there twice.
       return firstToken === undefined || tokens[0] === firstToken ? tokens : [firstToken, ...tokens]
     },
-    render(messages) {
+    render(messages, more = {}) {
       const standIns = createStandIns(tokenizer.controlTexts)
-      return standIns.restore(run(messages, standIns))
+      return standIns.restore(run(messages, more, standIns))
     }
   }
 }
@@ -126,9 +137,12 @@ function parseSource(source: string): TemplateNode {
 /**
  * Walks the template's tree: a private-use character the template writes itself must come out of `restore` as
  * it went in, and filters whose arguments cannot be seen one by one could not be held to limits.
+ *
+ * @returns the names it reads.
  */
-function prepare(program: TemplateNode): void {
+function prepare(program: TemplateNode): ReadonlySet<string> {
   const { hide } = createStandIns([])
+  const names = new Set<string>()
   const waiting: unknown[] = [program]
   while (waiting.length > 0) {
     const node = waiting.pop()
@@ -139,6 +153,7 @@ function prepare(program: TemplateNode): void {
     }
     const type = 'type' in node ? node.type : undefined
     if (type === 'StringLiteral' && 'value' in node) node.value = hide(String(node.value))
+    if (type === 'Identifier' && 'value' in node) names.add(String(node.value))
     const filter: unknown = 'filter' in node ? node.filter : undefined
     const args = typeof filter === 'object' && filter !== null && 'args' in filter ? filter.args : undefined
     if (Array.isArray(args)) {
@@ -148,6 +163,7 @@ function prepare(program: TemplateNode): void {
     }
     for (const child of Object.values(node)) waiting.push(child)
   }
+  return names
 }
 
 function unparsed(why: string, cause?: unknown): Error {

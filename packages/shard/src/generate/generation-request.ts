@@ -1,12 +1,13 @@
 import type {
   ChatMessage,
-  ChatRequest,
   CompletionRequest,
   GenerationOptions,
   RouteConstraintName,
-  RouteConstraints
+  RouteConstraints,
+  TextConstraint
 } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
+import { whyNoJson } from './plain-json.ts'
 
 /** What text generation reads of a request, checked. */
 export interface CheckedOptions extends GenerationOptions {
@@ -17,7 +18,10 @@ const maxStops = 4
 const maxStopCharacters = 1_024
 const maxBiases = 1_024
 const maxCallerCharacters = 256
-const roles: ReadonlySet<string> = new Set(['system', 'developer', 'user', 'assistant'])
+const maxTop = 20
+const maxGrammarCharacters = 262_144
+const schemaLimits = { maxCharacters: 262_144, maxDepth: 64 }
+const roles: ReadonlySet<string> = new Set(['system', 'developer', 'user', 'assistant', 'tool'])
 
 /** Each number's range, both ends included. The first four are OpenAI's API reference. */
 const ranges: Readonly<Record<string, readonly [number, number]>> = {
@@ -34,27 +38,37 @@ const integers: Readonly<Record<string, readonly [number, number]>> = {
   seed: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]
 }
 
+/** What a model can do, as far as requests have to be held against it. */
+export interface RequestAbilities {
+  vocabularySize: number
+  /** It chooses who computes. */
+  routes: boolean
+  /** It can hold a text to a grammar. */
+  grammar: boolean
+  /** Answers to one request at most. */
+  maxAnswers: number
+}
+
 /**
  * Checks what both kinds of requests have.
  *
  * @throws A KwaaiError `ERR_MODEL_UNSUPPORTED` for an option this model does not do,
  * `ERR_MODEL_INVALID_REQUEST` for a value out of range; `details.param` names it.
  */
-export function checkOptions(
-  request: GenerationOptions & Partial<Pick<ChatRequest, 'tools'>>,
-  { vocabularySize, routes }: { vocabularySize: number; routes: boolean }
-): CheckedOptions {
-  if (request.logprobs !== undefined) throw unsupported('logprobs')
-  if (request.constraint !== undefined) throw unsupported('constraint')
-  if (request.route !== undefined) {
+export function checkOptions(request: GenerationOptions, abilities: RequestAbilities): CheckedOptions {
+  const { vocabularySize, routes, grammar, maxAnswers } = abilities
+  const { logprobs, constraint, route, n = 1, seed } = request
+  if (logprobs !== undefined) checkLogprobs(logprobs)
+  if (constraint !== undefined) {
+    checkConstraint(constraint)
+    if (!grammar) throw unsupported('constraint')
+  }
+  if (route !== undefined) {
     if (!routes) throw unsupported('route')
-    checkRoute(request.route)
+    checkRoute(route)
   }
-  if (request.tools !== undefined && request.tools.length > 0) throw unsupported('tools')
-  if (request.n !== undefined && request.n !== 1) {
-    if (Number.isSafeInteger(request.n) && request.n > 1) throw unsupported('n')
-    throw invalid('n', 'it is no number of answers')
-  }
+  if (!Number.isSafeInteger(n) || n < 1) throw invalid('n', 'it is no number of answers')
+  if (n > maxAnswers) throw unsupported('n', `more than ${maxAnswers} answers to one request`)
   const values = new Map<string, unknown>(Object.entries(request))
   for (const [param, [low, high]] of [...Object.entries(ranges), ...Object.entries(integers)]) {
     const value = values.get(param)
@@ -64,12 +78,42 @@ export function checkOptions(
       throw invalid(param, `it has to be ${whole ? 'a number' : 'an integer'} from ${low} to ${high}`)
     }
   }
+  if (seed !== undefined && seed > Number.MAX_SAFE_INTEGER - (n - 1)) {
+    throw invalid('seed', 'the seeds of the later answers would be no integers')
+  }
   checkBias(request.logitBias, vocabularySize)
   const { caller } = request
   if (caller !== undefined && (typeof caller !== 'string' || caller.length > maxCallerCharacters)) {
     throw invalid('caller', `it has to be a text of at most ${maxCallerCharacters} characters`)
   }
   return { ...request, stop: checkStops(request.stop) }
+}
+
+function checkLogprobs(logprobs: NonNullable<GenerationOptions['logprobs']>): void {
+  const top = typeof logprobs === 'object' && logprobs !== null ? logprobs.top : undefined
+  if (!Number.isInteger(top) || !(Number(top) >= 0 && Number(top) <= maxTop)) {
+    throw invalid('logprobs', `top has to be an integer from 0 to ${maxTop}`)
+  }
+}
+
+function checkConstraint(constraint: TextConstraint): void {
+  const type: unknown = typeof constraint === 'object' && constraint !== null ? constraint.type : undefined
+  if (type === 'json') return
+  if (type === 'json-schema') {
+    const { schema, strict } = constraint as Extract<TextConstraint, { type: 'json-schema' }>
+    const why = whyNoJson(schema, schemaLimits)
+    if (why !== undefined) throw invalid('constraint', `its schema makes no sense, ${why}`)
+    if (strict !== undefined && typeof strict !== 'boolean') {
+      throw invalid('constraint', 'strict has to be true or false')
+    }
+    return
+  }
+  if (type !== 'grammar') throw invalid('constraint', 'it has to be json, json-schema or grammar')
+  const { text } = constraint as Extract<TextConstraint, { type: 'grammar' }>
+  if (typeof text !== 'string' || text === '') throw invalid('constraint', 'its grammar is no text')
+  if (text.length > maxGrammarCharacters) {
+    throw invalid('constraint', `its grammar is longer than ${maxGrammarCharacters} characters`)
+  }
 }
 
 function checkBias(bias: GenerationOptions['logitBias'], vocabularySize: number): void {
@@ -105,8 +149,12 @@ const constraints: Readonly<Record<RouteConstraintName, (value: unknown) => bool
   denyPeers: areTexts
 }
 
-/** A constraint that cannot be read, or that nobody knows, must not be taken for one that is met. */
-function checkRoute(route: RouteConstraints): void {
+/**
+ * A constraint that cannot be read, or that nobody knows, must not be taken for one that is met.
+ *
+ * @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST`; `details.param` is `route`.
+ */
+export function checkRoute(route: RouteConstraints): void {
   if (typeof route !== 'object' || route === null) throw invalid('route', 'it is no record')
   for (const [name, value] of Object.entries(route)) {
     if (value === undefined) continue
@@ -132,25 +180,54 @@ function checkStops(stop: readonly string[] = []): readonly string[] {
 }
 
 /**
- * Checks the turns of a conversation.
+ * Checks the turns of a conversation. A turn of the role `tool` has to answer a call of an earlier turn.
  *
- * @throws A KwaaiError `ERR_MODEL_UNSUPPORTED` or `ERR_MODEL_INVALID_REQUEST`; `details.param` is `messages`.
+ * @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST`; `details.param` is `messages`.
  */
 export function checkMessages(messages: readonly ChatMessage[], maxCharacters: number): void {
   if (!Array.isArray(messages) || messages.length === 0) throw invalid('messages', 'there is none')
   let characters = 0
-  for (const { role, content, toolCalls } of messages) {
-    if (role === 'tool') throw unsupported('messages', 'turns of the role tool')
-    // Rendered without them, the turn would say something else than its author meant.
-    if (toolCalls !== undefined && toolCalls.length > 0)
-      throw unsupported('tool_calls', 'turns with tool calls')
+  const called = new Set<string>()
+  for (const { role, content, toolCalls, toolCallId } of messages as readonly ChatMessage[]) {
     if (!roles.has(role)) throw invalid('messages', 'a turn has an unknown role')
     if (typeof content !== 'string') throw invalid('messages', 'a turn has no text')
     characters += content.length + perMessage
+    if (toolCalls !== undefined && toolCalls.length > 0) {
+      if (role !== 'assistant') throw invalid('messages', `a turn of the role ${role} has tool calls`)
+      if (toolCalls.length > maxCalls)
+        throw invalid('messages', `a turn has more than ${maxCalls} tool calls`)
+    }
+    for (const { id, name, arguments: text } of toolCalls ?? []) {
+      if (!isId(id)) throw invalid('messages', 'a tool call has no id')
+      if (typeof name !== 'string' || !toolName.test(name)) {
+        throw invalid('messages', 'a tool call has no name of 1 to 64 letters, digits, _ or -')
+      }
+      if (typeof text !== 'string') throw invalid('messages', 'the arguments of a tool call are no text')
+      called.add(id)
+      characters += id.length + name.length + text.length + perMessage
+    }
+    if (role === 'tool') {
+      if (!isId(toolCallId))
+        throw invalid('messages', 'a turn of the role tool does not say which call it answers')
+      if (!called.has(toolCallId)) {
+        throw invalid(
+          'messages',
+          `a turn of the role tool answers ${toolCallId}, a call no earlier turn made`
+        )
+      }
+    }
   }
   if (characters > maxCharacters)
     throw invalid('messages', `they are longer than ${maxCharacters} characters`)
 }
+
+/** Names of functions: OpenAI's API reference. */
+export const toolName: RegExp = /^[a-zA-Z0-9_-]{1,64}$/
+/** Calls of one turn: as many as there may be tools. */
+const maxCalls = 128
+const maxIdCharacters = 256
+const isId = (id: unknown): id is string =>
+  typeof id === 'string' && id !== '' && id.length <= maxIdCharacters
 
 /** What a turn costs besides its text, so that empty ones are bounded too. */
 const perMessage = 32

@@ -19,12 +19,8 @@
  *
  * @packageDocumentation
  */
-export {
-  createTextModel,
-  type TextModel,
-  type TextModelComponents,
-  type TextModelInit
-} from './text-model.ts'
+export { createTextModel, type TextModel } from './text-model.ts'
+export type { TextModelComponents, TextModelInit } from './text-model-init.ts'
 export { localBlocks, type LocalBlocksOptions } from './local-blocks.ts'
 export type { BlockPipeline, BlockPipelineInit, BlockPipelineSource, PipelineStep } from './pipeline.ts'
 export { createTokenizer, createVocabularyTokenizer, type Tokenizer } from './tokenizer.ts'
@@ -37,8 +33,10 @@ export {
   parseChatTemplate,
   type ChatTemplate,
   type ChatTemplateComponents,
-  type ChatTemplateOptions
+  type ChatTemplateOptions,
+  type ChatTemplateTools
 } from './chat-template.ts'
+export { hermesFormat, llamaFormat, toolFormatOf, type ToolFormat } from './tool-format.ts'
 export { defaultTemplateLimits, type TemplateLimits } from './template-limits.ts'
 export { createSampler, type Sampler, type SamplerOptions } from './sampler.ts'
 export { createStopStrings, type StopStrings } from './stop-strings.ts'

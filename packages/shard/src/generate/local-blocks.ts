@@ -58,6 +58,7 @@ export function localBlocks(
 
 function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): BlockPipeline {
   let count = 0
+  let steps = 0
   let failure: { at: number; error: unknown } | undefined
   let closing: Promise<void> | undefined
 
@@ -91,6 +92,7 @@ function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): Bl
         }
         hidden = result
       }
+      steps++
       return hidden
     } catch (error) {
       if (failure === undefined || failure.at > at) failure = { at, error }
@@ -102,6 +104,7 @@ function createPipeline(hops: readonly Hop[], chain: BlockPipeline['chain']): Bl
 
   return {
     chain,
+    account: () => chain.map((hop) => ({ ...hop, steps })),
     async forward(step, options) {
       if (closing !== undefined) throw closed()
       const rows = await through(step, options)

@@ -1,8 +1,11 @@
 import type {
   CallOptions,
   ChainHop,
+  HopAccount,
+  ModelDescription,
   RouteConstraintName,
   RouteConstraints,
+  RouteExplanation,
   RowKernel
 } from '@kwaai/interface'
 
@@ -30,6 +33,11 @@ export interface BlockPipeline extends AsyncDisposable {
   readonly relaxed?: readonly RouteConstraintName[]
   /** Aborts when it will run no more steps, also while nobody asks: it failed for good, or was closed. */
   readonly ended?: AbortSignal
+  /**
+   * What each hop did since the pipeline was opened: those in place now, in the order of their blocks, then those
+   * that were replaced. Absent where nobody counts.
+   */
+  account?(): readonly HopAccount[]
   /** Residual rows after the last block: `[0]`, `[hiddenSize]` or `[rows, hiddenSize]`, as `result` asks. */
   forward(step: PipelineStep, options?: CallOptions): Promise<Float32Array>
 }
@@ -53,4 +61,8 @@ export interface BlockPipelineSource {
   open(init: BlockPipelineInit, options?: CallOptions): Promise<BlockPipeline>
   /** True while a session could be opened. */
   ready(): boolean
+  /** Who would be chosen now, and why the others would not. Absent where it does not choose. */
+  explain?(init: BlockPipelineInit, options?: CallOptions): Promise<RouteExplanation>
+  /** How many servers hold each range of blocks, all blocks in order. Absent where there are none. */
+  coverage?(): NonNullable<ModelDescription['coverage']>
 }

@@ -23,9 +23,11 @@ export interface Sampler {
   /**
    * Chooses a token; it counts as generated from then on. `logits` is left as it is.
    *
-   * @throws A KwaaiError `ERR_GENERATE_INVALID_LOGITS` when a logit is NaN or +∞, or none is finite.
+   * @param mask The tokens that may be chosen, a bit each, as `GrammarMatcher.mask` has it. Default: all.
+   * @throws A KwaaiError `ERR_GENERATE_INVALID_LOGITS` when a logit is NaN or +∞, or none is finite;
+   * `ERR_GENERATE_FAILED` for a mask that lets in no token.
    */
-  next(logits: Float32Array): number
+  next(logits: Float32Array, mask?: Int32Array): number
 }
 
 /** A cut through the tokens in falling order of their logits: kept are those before it, and itself. */
@@ -36,9 +38,10 @@ interface Cut {
 
 /**
  * The steps, in this order (llama.cpp's default chain: `logit_bias`, `penalties`, `top_k`, `top_p`, `min_p`,
- * `temperature`): bias; repetition, then frequency and presence penalty; temperature 0 ends here with the
- * largest logit, the lowest id winning ties; the k likeliest; the smallest set that reaches `topP`; those of
- * at least `minP` times the likeliest; the draw, with probabilities proportional to exp(logit / temperature).
+ * `temperature`): bias; repetition, then frequency and presence penalty; the mask, so that none of these can let
+ * in what it leaves out; temperature 0 ends here with the largest logit, the lowest id winning ties; the k
+ * likeliest; the smallest set that reaches `topP`; those of at least `minP` times the likeliest; the draw, with
+ * probabilities proportional to exp(logit / temperature).
  *
  * The repetition penalty counts the prompt and the answer (Keskar et al. 2019, CTRL, section 4.1); frequency
  * and presence count the answer alone (OpenAI's definition).
@@ -79,8 +82,10 @@ export function createSampler(options: SamplerOptions, components: { random: Ran
     return values
   }
 
-  const choose = (values: Float64Array): number => {
+  const choose = (values: Float64Array, mask: Int32Array | undefined): number => {
     const top = argmax(values)
+    // Of the tokens a mask lets in, a model may rule out every one.
+    if (values[top] === -Infinity) return firstOf(mask, values.length)
     if (temperature === 0) return top
     const cut = narrow(values, top, { topK, topP, minP })
     return drawBelow(values, cut, values[top] as number, temperature, draw())
@@ -90,8 +95,10 @@ export function createSampler(options: SamplerOptions, components: { random: Ran
     see(tokens) {
       for (const token of tokens) seen.add(token)
     },
-    next(logits) {
-      const token = choose(adjust(checkLogits(logits)))
+    next(logits, mask) {
+      const values = adjust(checkLogits(logits))
+      if (mask !== undefined) applyMask(values, mask)
+      const token = choose(values, mask)
       seen.add(token)
       generated.set(token, (generated.get(token) ?? 0) + 1)
       return token
@@ -114,6 +121,24 @@ function checkLogits(logits: Float32Array): Float32Array {
   return logits
 }
 
+/** Rules out what the mask does not let in. */
+function applyMask(values: Float64Array, mask: Int32Array): void {
+  for (let word = 0; word * 32 < values.length; word++) {
+    const bits = mask[word] ?? 0
+    if (bits === -1) continue
+    const from = word * 32
+    const to = Math.min(from + 32, values.length)
+    if (bits === 0) values.fill(-Infinity, from, to)
+    else for (let id = from; id < to; id++) if (((bits >>> (id & 31)) & 1) === 0) values[id] = -Infinity
+  }
+}
+
+/** The lowest token a mask lets in. */
+function firstOf(mask: Int32Array | undefined, size: number): number {
+  for (let id = 0; id < size; id++) if ((((mask?.[id >> 5] ?? 0) >>> (id & 31)) & 1) === 1) return id
+  throw shardError('ERR_GENERATE_FAILED', 'Cannot choose a token: what the text has to follow lets in none')
+}
+
 /** The place of the largest value, the first of equals. */
 function argmax(values: Float64Array): number {
   let best = 0
@@ -123,11 +148,14 @@ function argmax(values: Float64Array): number {
   return best
 }
 
-/** Token ids in falling order of their values, of equal ones the lower id first; at least `atLeast` of them. */
+/**
+ * Token ids in falling order of their values, of equal ones the lower id first; at least `atLeast` of them, if
+ * there are so many that are not ruled out.
+ */
 function ranked(values: Float64Array, threshold: number, atLeast: number): number[] {
   const ids: number[] = []
   for (let id = 0; id < values.length; id++) if ((values[id] as number) >= threshold) ids.push(id)
-  if (ids.length < Math.min(atLeast, values.length)) return ranked(values, -Infinity, 0)
+  if (ids.length < atLeast && threshold > -Number.MAX_VALUE) return ranked(values, -Number.MAX_VALUE, 0)
   return ids.toSorted((a, b) => (values[b] as number) - (values[a] as number) || a - b)
 }
 
@@ -142,14 +170,14 @@ function narrow(
   if (limitK || topP < 1) {
     // e^-16 of the likeliest: a nucleus almost always ends far above, and sorting the few is sorting them all.
     let order = ranked(values, max - 16, limitK ? topK : 1)
-    if (limitK) order.length = topK
+    if (limitK) order.length = Math.min(order.length, topK)
     if (topP < 1) {
       const weights = limitK ? order.map((id) => values[id] as number) : values
       let total = 0
       for (const value of weights) total += Math.exp(value - max)
       let place = reach(order, values, max, topP * total)
       if (place === undefined && order.length < values.length && !limitK) {
-        order = ranked(values, -Infinity, 0)
+        order = ranked(values, -Number.MAX_VALUE, 0)
         place = reach(order, values, max, topP * total)
       }
       order.length = (place ?? order.length - 1) + 1

@@ -2,69 +2,48 @@ import {
   KwaaiError,
   type CallOptions,
   type ChatRequest,
-  type Clock,
   type CompletionRequest,
   type GenerationEvent,
-  type HeadRunner,
+  type HopAccount,
   type LanguageModel,
-  type Random
+  type RouteConstraints
 } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { shardError } from '../errors.ts'
-import type { GgufFile } from '../gguf/index.ts'
-import { createChatTemplate, type ChatTemplate } from './chat-template.ts'
-import { generateTokens } from './generate.ts'
+import { answerRules, type AnswerRules } from './answer-rules.ts'
+import { makeAnswers } from './answers.ts'
+import { encodeChat } from './chat-prompt.ts'
+import { checkTools } from './check-tools.ts'
+import { generateAnswer } from './generate.ts'
 import {
   checkMessages,
   checkOptions,
   checkPrompt,
+  checkRoute,
   invalid,
   unsupported,
   type CheckedOptions
 } from './generation-request.ts'
-import type { BlockPipelineSource } from './pipeline.ts'
+import type { CompiledGrammar } from './grammar.ts'
+import { createGrammars } from './grammars.ts'
+import { sumOfAccounts } from './hop-accounts.ts'
 import { createPrefixPool } from './prefix-pool.ts'
 import { defaultTemplateLimits } from './template-limits.ts'
-import { createTokenizer, type Tokenizer } from './tokenizer.ts'
+import {
+  checkCounts,
+  endsOf,
+  vocabularyOf,
+  type TextModelComponents,
+  type TextModelInit
+} from './text-model-init.ts'
+import { hermesFormat } from './tool-format.ts'
 import { createWaitingLine } from './waiting-line.ts'
 
-/** How a model presents itself and what it allows. */
-export interface TextModelInit {
-  /** The name callers ask for. */
-  id: string
-  /** Seconds since 1970 UTC. Default: now. */
-  created?: number
-  /** Default `kwaai`. */
-  ownedBy?: string
-  /** Longest prompt and answer together, in tokens. Default and maximum: what the model was made for. */
-  contextLength?: number
-  /** Tokens of an answer at most where the request names no number: its room is taken at every server. Default 2,048. */
-  answerTokens?: number
-  /** Rows of a prompt in one step. Default 64. */
-  prefillRows?: number
-  /** Steps of a prompt under way at once. Default 16. */
-  prefillSteps?: number
-  /** Answers under way at once. Default 8. */
-  maxConcurrent?: number
-  /** Requests that wait for their turn beyond these; callers take turns. Default 32. */
-  maxWaiting?: number
-  /** When to come back if the line is full and no answer was timed yet, in milliseconds. Default 1,000. */
-  retryAfterMs?: number
-  /** Sessions kept for the next requests of their callers; 0 keeps none. Default 8. */
-  maxPrefixes?: number
-  /** Tokens for which they hold room at the servers, all together. Default 16,384. */
-  maxPrefixTokens?: number
-  /** Milliseconds one is kept. Default 60,000: half of what servers wait for a word. */
-  prefixTtlMs?: number
+/** What a request comes down to. */
+interface Task extends AnswerRules {
+  prompt: readonly number[]
+  options: CheckedOptions
 }
-
-/** What a model is made of: its tokenizer and template, or the file that has them. */
-export type TextModelComponents = {
-  head: HeadRunner
-  blocks: BlockPipelineSource
-  clock?: Clock
-  random?: Random
-} & ({ file: GgufFile } | { tokenizer: Tokenizer; template: ChatTemplate | undefined })
 
 /** A language model that keeps sessions between requests: dispose of it when it is no longer asked. */
 export interface TextModel extends LanguageModel, AsyncDisposable {}
@@ -85,12 +64,12 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
   const { head, blocks, clock = systemClock, random = systemRandom } = components
   const { id, ownedBy = 'kwaai', created = Math.floor(clock.now() / 1000) } = init
   const { prefillRows = 64, prefillSteps = 16, maxConcurrent = 8, retryAfterMs = 1_000 } = init
-  const { answerTokens = 2_048 } = init
+  const { answerTokens = 2_048, maxAnswers = 16 } = init
   const { tokenizer, template } = endsOf(components, clock)
   const contextLength = Math.min(init.contextLength ?? Infinity, head.shape.contextLength)
   const { maxWaiting = 32, maxPrefixes = 8, maxPrefixTokens = 16_384, prefixTtlMs = 60_000 } = init
   const counts = { prefillRows, prefillSteps, maxConcurrent, contextLength, answerTokens, retryAfterMs }
-  checkCounts({ ...counts, prefixTtlMs }, 1)
+  checkCounts({ ...counts, prefixTtlMs, maxAnswers }, 1)
   checkCounts({ maxWaiting, maxPrefixes, maxPrefixTokens }, 0)
   const maxCharacters = defaultTemplateLimits.maxCharacters
   const pool = createPrefixPool(
@@ -98,55 +77,84 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
     { blocks, clock }
   )
   const line = createWaitingLine({ maxActive: maxConcurrent, maxWaiting, retryAfterMs }, { clock })
-  const checking = { vocabularySize: tokenizer.vocabularySize, routes: blocks.routes === true }
+  const grammars =
+    components.grammar === undefined ? undefined : createGrammars(components.grammar, vocabularyOf(tokenizer))
+  const abilities = {
+    vocabularySize: tokenizer.vocabularySize,
+    routes: blocks.routes === true,
+    grammar: grammars !== undefined,
+    maxAnswers
+  }
+  const explain = blocks.explain?.bind(blocks)
+  const prefill = { rows: prefillRows, steps: prefillSteps }
 
   async function* generate(
-    prompt: readonly number[],
-    options: CheckedOptions,
+    { prompt, options, calls }: Task,
+    compiled: CompiledGrammar | undefined,
     call: CallOptions
   ): AsyncGenerator<GenerationEvent> {
     const promptTokens = prompt.length
+    const { caller, route, n = 1 } = options
     const maxTokens = Math.min(options.maxTokens ?? answerTokens, contextLength - promptTokens)
     // The last token chosen is never run.
     const rows = Math.max(1, promptTokens + maxTokens - 1)
-    const { caller, route } = options
-    await using session = await pool.open({ prompt, maxTokens: rows, caller, constraints: route }, call)
+    const wanted = { prompt, maxTokens: rows, constraints: route }
+    await using session = await pool.open({ ...wanted, caller }, call)
     const { chain, relaxed, cachedTokens } = session
     yield { type: 'start', promptTokens, chain, ...(relaxed === undefined ? {} : { relaxed }) }
+
+    const accounts: (readonly HopAccount[] | undefined)[] = []
     let completionTokens = 0
-    if (maxTokens === 0) yield { type: 'finish', index: 0, reason: 'length' }
-    else {
-      const parts = {
-        head,
+    const answers = makeAnswers(
+      { prompt, count: n, maxAtOnce: Math.max(1, maxConcurrent >> 1) },
+      {
         session,
-        random,
-        detokenizer: tokenizer.detokenizer(),
-        endTokens: tokenizer.endTokens
-      }
-      const plan = { rows: prefillRows, steps: prefillSteps }
-      for await (const piece of generateTokens(prompt, { ...options, maxTokens }, plan, parts, call)) {
-        completionTokens++
-        yield { type: 'text', index: 0, text: piece.text, tokens: [piece.token] }
-        if (piece.finish !== undefined) yield { type: 'finish', index: 0, reason: piece.finish }
-        call.signal?.throwIfAborted()
-      }
+        answer: (index, from, own, running) =>
+          generateAnswer(
+            prompt,
+            { index, from, options: seeded({ ...options, maxTokens }, index), calls, prefill },
+            { head, session: own, random, tokenizer, grammar: compiled },
+            running
+          ),
+        async open(own) {
+          // What one session holds serves its caller next; more of the same would not.
+          const further = await pool.open(wanted, own)
+          // What was given up has been told already.
+          if (String(further.relaxed ?? '') === String(relaxed ?? '')) return further
+          await further[Symbol.asyncDispose]()
+          return undefined
+        },
+        place: line.tryEnter,
+        crowded: () => line.waiting > 0,
+        closing: (further) => accounts.push(further.account())
+      },
+      call
+    )
+    for await (const event of answers) {
+      if ('tokens' in event) completionTokens += event.tokens.length
+      yield event
+      call.signal?.throwIfAborted()
     }
-    yield { type: 'usage', usage: { promptTokens, completionTokens, cachedTokens } }
+    accounts.unshift(session.account())
+    const hops = sumOfAccounts(accounts.flatMap((account) => account ?? []))
+    const usage = { promptTokens, completionTokens, cachedTokens }
+    yield { type: 'usage', usage, ...(accounts[0] === undefined ? {} : { hops }) }
   }
 
   /** Lets a generation run when it is its turn, and gives every failure a code. */
-  async function* admitted(
-    begin: () => { prompt: readonly number[]; options: CheckedOptions },
-    call: CallOptions
-  ): AsyncGenerator<GenerationEvent> {
+  async function* admitted(begin: () => Task, call: CallOptions): AsyncGenerator<GenerationEvent> {
     call.signal?.throwIfAborted()
     let leave: (() => void) | undefined
+    let compiled: CompiledGrammar | undefined
     try {
-      const { prompt, options } = begin()
-      checkFits(prompt.length, contextLength)
-      leave = await line.enter(options.caller ?? '', call)
+      const task = begin()
+      checkFits(task.prompt.length, contextLength)
+      leave = await line.enter(task.options.caller ?? '', call)
       call.signal?.throwIfAborted()
-      yield* generate(prompt, options, call)
+      // In its own place: as many grammars are made at once as answers are.
+      if (task.rule !== undefined) compiled = await grammars?.compile(task.rule, call)
+      call.signal?.throwIfAborted()
+      yield* generate(task, compiled, call)
     } catch (error) {
       call.signal?.throwIfAborted()
       if (KwaaiError.is(error)) throw lostServer(error) ? broken(error, retryAfterMs) : error
@@ -158,23 +166,42 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
         }
       )
     } finally {
+      compiled?.dispose()
       leave?.()
     }
   }
 
+  /** The tokens of a chat, with what its tools ask of the answer. */
+  const chatTask = (request: ChatRequest): Task => {
+    const options = checkOptions(request, abilities)
+    const tools = checkTools(request)
+    if (tools !== undefined && grammars === undefined) throw unsupported('tools')
+    checkMessages(request.messages, maxCharacters)
+    if (template === undefined) throw unsupported('messages', 'chats: it has no chat template')
+    const rules = answerRules(request.constraint, tools, template.toolFormat ?? hermesFormat)
+    return { prompt: encodeChat(template, request, tools), options, ...rules }
+  }
+
   return {
     specification: 'kwaai.language-model/1',
-    describe: async () => ({ id, created, ownedBy, contextLength, ready: blocks.ready() }),
-    chat: (request: ChatRequest, call = {}) =>
-      admitted(() => {
-        const options = checkOptions(request, checking)
-        checkMessages(request.messages, maxCharacters)
-        if (template === undefined) throw unsupported('messages', 'chats: it has no chat template')
-        return { prompt: encodeChat(template, request), options }
-      }, call),
+    async describe() {
+      const coverage = blocks.coverage?.()
+      const known = { id, created, ownedBy, contextLength, ready: blocks.ready() }
+      return { ...known, ...(coverage === undefined ? {} : { coverage }) }
+    },
+    ...(explain === undefined
+      ? {}
+      : {
+          async explain(route: RouteConstraints = {}, call: CallOptions = {}) {
+            checkRoute(route)
+            const maxTokens = Math.min(answerTokens, contextLength)
+            return explain({ maxTokens, constraints: route }, call)
+          }
+        }),
+    chat: (request: ChatRequest, call = {}) => admitted(() => chatTask(request), call),
     complete: (request: CompletionRequest, call = {}) =>
       admitted(() => {
-        const options = checkOptions(request, checking)
+        const options = checkOptions(request, abilities)
         checkPrompt(request, { maxCharacters, vocabularySize: tokenizer.vocabularySize })
         const { firstToken } = tokenizer
         const asked = request.prompt
@@ -183,13 +210,21 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
             ? [...(firstToken === undefined ? [] : [firstToken]), ...tokenizer.encode(asked)]
             : [...asked]
         if (prompt.length === 0) throw invalid('prompt', 'it is empty')
-        return { prompt, options }
+        return { prompt, options, rule: request.constraint }
       }, call),
     embed: async () => {
       throw unsupported('input', 'embeddings')
     },
-    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose]()
+    async [Symbol.asyncDispose]() {
+      grammars?.[Symbol.dispose]()
+      await pool[Symbol.asyncDispose]()
+    }
   }
+}
+
+/** The k-th answer of a seeded request has a seed of its own. */
+function seeded<T extends CheckedOptions>(options: T, index: number): T {
+  return options.seed === undefined ? options : { ...options, seed: options.seed + index }
 }
 
 function checkFits(promptTokens: number, contextLength: number): void {
@@ -199,36 +234,6 @@ function checkFits(promptTokens: number, contextLength: number): void {
       `Cannot generate: the prompt has ${promptTokens} tokens, and the context of ${contextLength} has to hold the answer too`,
       { details: { promptTokens, contextLength } }
     )
-  }
-}
-
-function checkCounts(counts: Readonly<Record<string, number>>, least: 0 | 1): void {
-  for (const [param, value] of Object.entries(counts)) {
-    if (!Number.isSafeInteger(value) || value < least) {
-      throw invalid(param, `it has to be a ${least === 1 ? 'positive' : 'non-negative'} integer`)
-    }
-  }
-}
-
-function endsOf(
-  components: TextModelComponents,
-  clock: Clock
-): { tokenizer: Tokenizer; template: ChatTemplate | undefined } {
-  if ('tokenizer' in components) return components
-  const { file } = components
-  const tokenizer = createTokenizer(file)
-  const template = file.metadata.has('tokenizer.chat_template')
-    ? createChatTemplate(file, { tokenizer, clock })
-    : undefined
-  return { tokenizer, template }
-}
-
-function encodeChat(template: ChatTemplate, { messages }: ChatRequest): number[] {
-  try {
-    return template.encode(messages)
-  } catch (error) {
-    if (KwaaiError.is(error, 'ERR_TEMPLATE_REFUSED')) throw invalid('messages', error.message, error)
-    throw error
   }
 }
 

@@ -1,6 +1,7 @@
-import type { CallOptions } from '@kwaai/interface'
+import type { CallOptions, HopAccount } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
-import type { HeldRows } from './held-rows.ts'
+import { usableRows, type HeldRows } from './held-rows.ts'
+import { accountSince } from './hop-accounts.ts'
 import type { BlockPipeline, PipelineStep } from './pipeline.ts'
 
 /** Tokens to run, and their embeddings. */
@@ -12,6 +13,14 @@ export interface TokenStep extends Pick<PipelineStep, 'hidden' | 'kernel' | 'res
 export interface TokenSession extends AsyncDisposable, Pick<BlockPipeline, 'chain' | 'relaxed'> {
   /** Rows of the prompt that are there already. */
   readonly cachedTokens: number
+  /**
+   * Goes back to the beginning of a prompt, for another answer to it.
+   *
+   * @returns how many of its rows are there; the next step runs those that follow.
+   */
+  rewind(prompt: readonly number[]): number
+  /** What each hop did for this session, not for those that had the pipeline before; see {@link BlockPipeline.account}. */
+  account(): readonly HopAccount[] | undefined
   /** Runs tokens after those that ran before; see {@link BlockPipeline.forward}. */
   forward(step: TokenStep, options?: CallOptions): Promise<Float32Array>
 }
@@ -31,6 +40,7 @@ export interface TokenSessionInit {
 /** Opens an account of a pipeline's rows. */
 export function createTokenSession(init: TokenSessionInit): TokenSession {
   const { pipeline, cachedTokens, signal, leave } = init
+  const before = pipeline.account?.() ?? []
   const tokens = [...init.held.tokens]
   let { tileRows } = init.held
   let started = false
@@ -53,6 +63,14 @@ export function createTokenSession(init: TokenSessionInit): TokenSession {
     chain: pipeline.chain,
     ...(pipeline.relaxed === undefined ? {} : { relaxed: pipeline.relaxed }),
     cachedTokens,
+    rewind(prompt) {
+      if (!started) return cachedTokens
+      const rows = usableRows({ tokens, tileRows }, prompt)
+      tokens.length = rows
+      tileRows = Math.min(tileRows, rows)
+      return rows
+    },
+    account: () => accountSince(before, pipeline.account?.()),
     async forward({ tokens: added, hidden, kernel, result }, options) {
       if (ending !== undefined) {
         throw shardError('ERR_BACKEND_CLOSED', 'Cannot run the step: the session was closed')

@@ -19,6 +19,10 @@ export interface WaitingLine {
    * the line is full, the last one of the caller with most in it makes place for who has fewer.
    */
   enter(caller: string, options?: CallOptions): Promise<() => void>
+  /** Takes a place that is free and that nobody waits for; what gives it back. */
+  tryEnter(): (() => void) | undefined
+  /** How many wait. */
+  readonly waiting: number
 }
 
 /** Milliseconds nobody is asked to wait longer than, whatever was measured. */
@@ -115,20 +119,33 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
     waiter.admit()
   }
 
+  /** Begins the time in a place. */
+  const occupy = (): (() => void) => {
+    const startedAt = clock.monotonic()
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      const tookMs = clock.monotonic() - startedAt
+      meanMs = meanMs === undefined ? tookMs : (1 - newest) * meanMs + newest * tookMs
+      pass()
+    }
+  }
+
   return {
     async enter(caller, { signal } = {}) {
       signal?.throwIfAborted()
       if (active < maxActive) active++
       else await wait(caller, signal)
-      const startedAt = clock.monotonic()
-      let left = false
-      return () => {
-        if (left) return
-        left = true
-        const tookMs = clock.monotonic() - startedAt
-        meanMs = meanMs === undefined ? tookMs : (1 - newest) * meanMs + newest * tookMs
-        pass()
-      }
+      return occupy()
+    },
+    tryEnter() {
+      if (active >= maxActive || waiting > 0) return undefined
+      active++
+      return occupy()
+    },
+    get waiting() {
+      return waiting
     }
   }
 }

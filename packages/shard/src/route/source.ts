@@ -3,8 +3,10 @@ import {
   type CallOptions,
   type EvidenceSink,
   type Outcome,
+  type ModelDescription,
   type RecordStore,
   type RouteConstraints,
+  type RouteExplanation,
   type Startable,
   type TrustView
 } from '@kwaai/interface'
@@ -17,6 +19,8 @@ import type { Advert } from './advert.ts'
 import { createAdvertView } from './advert-view.ts'
 import { createBreaker, probeLeaseMs } from './breaker.ts'
 import { checkConstraints, mergeConstraints } from './constraints.ts'
+import { coverageOf } from './coverage.ts'
+import { explanationOf } from './explanation.ts'
 import { createOpeningLine } from './opening-line.ts'
 import { createPeerFacts } from './peer-facts.ts'
 import { planChain, type PlanInit, type Planning, type SpanPlanning } from './plan.ts'
@@ -82,6 +86,15 @@ export interface ChainSource extends BlockPipelineSource, Startable {
    * was last found out.
    */
   plan(init?: Partial<ChainRequest>): Planning
+  /**
+   * The same in the words of a language model, with what constraints ask of servers found out first: their round
+   * trips, how far they are trusted.
+   *
+   * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for constraints that make no sense.
+   */
+  explain(init: ChainRequest, options?: CallOptions): Promise<RouteExplanation>
+  /** How many of the servers known now hold each range of blocks, whether or not they have room. */
+  coverage(): NonNullable<ModelDescription['coverage']>
 }
 
 /** Reasons an error carries. */
@@ -207,6 +220,16 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
     adverts: view.adverts,
     plan,
     ready: () => plan().plan !== undefined,
+    coverage: () => coverageOf(view.adverts(), blockCount),
+    async explain(init, options = {}) {
+      const constraints = mergeConstraints(defaults, init.constraints)
+      checkConstraints(constraints)
+      await facts.find(view.adverts(), constraints, options)
+      const first = plan(init)
+      if (first.plan !== undefined || !(await view.look(options))) return explanationOf(first)
+      await facts.find(view.adverts(), constraints, options)
+      return explanationOf(plan(init))
+    },
     async open({ maxTokens, constraints: own, keep }, options = {}) {
       const constraints = mergeConstraints(defaults, own)
       checkConstraints(constraints)
@@ -219,6 +242,7 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
           facts: planInit,
           find: (asked, call) => facts.find(view.adverts(), asked, call),
           look: view.look,
+          rttMs: facts.rttMs,
           record
         }
       )

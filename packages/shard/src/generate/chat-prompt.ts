@@ -1,0 +1,25 @@
+import { KwaaiError, type ChatRequest } from '@kwaai/interface'
+import type { ChatTemplate } from './chat-template.ts'
+import type { CheckedTools } from './check-tools.ts'
+import { invalid } from './generation-request.ts'
+import { describeTool, withToolsAsText } from './tool-prompt.ts'
+
+/**
+ * The tokens of a chat. Tools go to the template where it knows them and shows calls in a way we know; otherwise they
+ * are told in words.
+ */
+export function encodeChat(
+  template: ChatTemplate,
+  { messages }: ChatRequest,
+  tools: CheckedTools | undefined
+): number[] {
+  const { offered = [], single = false } = tools ?? {}
+  try {
+    return template.toolFormat === undefined
+      ? template.encode(withToolsAsText(messages, offered, single))
+      : template.encode(messages, { tools: offered.map(describeTool) })
+  } catch (error) {
+    if (KwaaiError.is(error, 'ERR_TEMPLATE_REFUSED')) throw invalid('messages', error.message, error)
+    throw error
+  }
+}
