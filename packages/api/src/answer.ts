@@ -66,8 +66,10 @@ export function createAnswer(init: AnswerInit, admission: Admission, clock: Cloc
   const note = (event: GenerationEvent): void => {
     switch (event.type) {
       case 'start':
+        // Of several prompts each tells its beginning.
+        counted.promptTokens += event.promptTokens
+        if (started) return
         started = true
-        counted.promptTokens = event.promptTokens
         chain = event.chain
         relaxed = event.relaxed
         return

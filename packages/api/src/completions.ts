@@ -8,7 +8,7 @@ import type {
   TokenLogprobs,
   Usage
 } from '@kwaai/interface'
-import type { Answer } from './answer.ts'
+import { misbehaved, type Answer } from './answer.ts'
 import type { AnswerCollector, FrameWriter } from './respond.ts'
 import { usageObject, type Completion, type CompletionLogprobs } from './responses.ts'
 import { createLegacyLogprobs } from './token-logprobs.ts'
@@ -26,7 +26,6 @@ export async function* completeEach(
   const usage: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 }
   const hops = new Map<string, HopAccount>()
   let counted = 0
-  let started = false
   for (const [prompt, request] of requests.entries()) {
     for await (const event of model.complete(request, options)) {
       if (event.type === 'usage') {
@@ -35,11 +34,9 @@ export async function* completeEach(
         usage.completionTokens += event.usage.completionTokens
         usage.cachedTokens += event.usage.cachedTokens
         for (const hop of event.hops ?? []) addHop(hops, hop)
-      } else if (event.type !== 'start') yield { ...event, index: prompt * n + event.index }
-      else if (!started) {
-        started = true
-        yield event
-      }
+      } else if (event.type === 'start') yield event
+      else if (event.index >= n) throw misbehaved(`there is no choice ${event.index}`)
+      else yield { ...event, index: prompt * n + event.index }
     }
   }
   // Without the counts of each the sum would be too small.
