@@ -199,3 +199,53 @@ test('the logits given are left as they are', () => {
   sampler.next(logits)
   expect([...logits]).toEqual([1, 2, 3])
 })
+
+test('a mask holds against everything that changes logits', () => {
+  const maskOf = (ids: readonly number[], size: number): Int32Array => {
+    const mask = new Int32Array(Math.ceil(size / 32))
+    for (const id of ids) mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31))
+    return mask
+  }
+  const setting = fc.record({
+    temperature: fc.constantFrom(0, 0.5, 2),
+    topK: fc.integer({ min: 0, max: 70 }),
+    topP: fc.constantFrom(0, 0.5, 0.999, 1),
+    minP: fc.constantFrom(0, 0.3),
+    frequencyPenalty: fc.constantFrom(-2, 0, 2),
+    presencePenalty: fc.constantFrom(-2, 0, 2),
+    repetitionPenalty: fc.constantFrom(0.01, 1, 100)
+  })
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.integer({ min: -9, max: 9 }), fc.constant(-Infinity)), {
+        minLength: 1,
+        maxLength: 70
+      }),
+      fc.array(fc.nat(69), { minLength: 1, maxLength: 6 }),
+      setting,
+      (values, wanted, options) => {
+        const ids = wanted.map((id) => id % values.length)
+        if (values.every((value) => value === -Infinity)) return
+        const banned = values.findIndex((_, id) => !ids.includes(id))
+        const logitBias = banned === -1 ? {} : { [banned]: 100 }
+        const sampler = createSampler({ ...options, logitBias }, { random })
+        for (let i = 0; i < 3; i++) {
+          expect(ids).toContain(sampler.next(Float32Array.from(values), maskOf(ids, values.length)))
+        }
+      }
+    ),
+    { numRuns: 1_000 }
+  )
+})
+
+test('a mask that lets nothing in is told, one that lets in all changes nothing', () => {
+  expect(() => createSampler({}, { random }).next(Float32Array.of(1, 2), new Int32Array(1))).toThrow(
+    expect.objectContaining({ code: 'ERR_GENERATE_FAILED' })
+  )
+  const logits = Float32Array.from({ length: 40 }, (_, id) => Math.sin(id))
+  const draw = (mask?: Int32Array): number[] => {
+    const sampler = createSampler({ seed: 3 }, { random })
+    return Array.from({ length: 9 }, () => sampler.next(logits, mask))
+  }
+  expect(draw(Int32Array.of(-1, -1))).toEqual(draw())
+})

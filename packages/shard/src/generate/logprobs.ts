@@ -22,8 +22,8 @@ export function logProbabilities(logits: Float32Array, count: number): LogProbab
   for (let id = 0; id < logits.length; id++) max = Math.max(max, logits[id] as number)
   let sum = 0
   for (let id = 0; id < logits.length; id++) sum += Math.exp((logits[id] as number) - max)
-  const total = max + Math.log(sum)
-  const of = (token: number): number => Math.min(0, (logits[token] ?? -Infinity) - total)
+  const logSum = Math.log(sum)
+  const of = (token: number): number => Math.min(0, (logits[token] ?? -Infinity) - max - logSum)
 
   const top: number[] = []
   let least = -Infinity

@@ -100,7 +100,8 @@ export function createShownTokens(): ShownTokens {
       for (const { bytes, complete, joined } of entries) {
         sum += bytes.length
         if (!complete || sum > readyBytes) break
-        if (!joined) whole = sum
+        // One without bytes may stand in the middle of a character.
+        if (!joined && bytes.length > 0) whole = sum
       }
       return take(whole)
     },
