@@ -43,7 +43,7 @@ export interface AdmissionsComponents {
   clock: Clock
   logger: Logger | undefined
   meter: Meter | undefined
-  provenance: OutcomeRecorder | undefined
+  recorders: readonly OutcomeRecorder[]
   /** Counts it. */
   count: (outcome: AnswerOutcome) => void
 }
@@ -51,7 +51,7 @@ export interface AdmissionsComponents {
 /** Counts the answers under way, and tells everybody concerned of each one's end, once. */
 export function createAdmissions(init: AdmissionsInit, components: AdmissionsComponents): Admissions {
   const { maxGenerations } = init
-  const { clock, logger, meter, provenance } = components
+  const { clock, logger, meter, recorders } = components
   let running = 0
 
   const log = ({ requestId, caller }: AdmissionRequest, outcome: AnswerOutcome): void => {
@@ -109,10 +109,11 @@ export function createAdmissions(init: AdmissionsInit, components: AdmissionsCom
         metered(meter, caller, outcome)
         return meter.receipt?.(outcome.id, options)
       }))
-    if (provenance !== undefined)
-      await harmless(requestId, 'provenance', (options) =>
-        provenance.record({ outcome, caller, receipt }, options)
+    await Promise.all(
+      recorders.map((recorder) =>
+        harmless(requestId, 'recorder', (options) => recorder.record({ outcome, caller, receipt }, options))
       )
+    )
     return receipt
   }
 
@@ -142,7 +143,7 @@ export function createAdmissions(init: AdmissionsInit, components: AdmissionsCom
         if (!giveBack((usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0))) return undefined
         components.count(outcome)
         log(request, outcome)
-        if (meter === undefined && provenance === undefined) return undefined
+        if (meter === undefined && recorders.length === 0) return undefined
         return await settle(request, outcome)
       }
     }

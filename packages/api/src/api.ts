@@ -6,7 +6,8 @@ import {
   type LanguageModel,
   type Logger,
   type Meter,
-  type Random
+  type Random,
+  type Signer
 } from '@kwaai/interface'
 import { createMemoryStore, systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createAdmissions, type OutcomeRecorder } from './admission.ts'
@@ -28,6 +29,7 @@ import { createModelHandler, createModelsHandler } from './models-handlers.ts'
 import { clientGone, logFailure, refusalOf, RequestRefused } from './refusals.ts'
 import { createEmbeddingHandler } from './embedding-handler.ts'
 import { createExplainHandler } from './explain-handler.ts'
+import { createProvenance, noProvenanceHandler, type ProvenanceInit } from './provenance/provenance.ts'
 import { createGate } from './gate.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
@@ -67,6 +69,8 @@ export interface ApiInit extends GuardInit {
   token?: string
   /** How the answers of `/v1/responses` are kept. */
   responses?: ResponseStoreInit
+  /** How it is kept who computed each answer; needs a `signer`. */
+  provenance?: ProvenanceInit
 }
 
 /** What {@link createApi} works with. */
@@ -77,7 +81,7 @@ export interface ApiComponents {
   embedders?: readonly Embedder[] | (() => readonly Embedder[])
   /** Default: the machine's clock. */
   clock?: Clock
-  /** Where answers of `/v1/responses` are kept for their callers. Default: in memory, until the process ends. */
+  /** Where answers of `/v1/responses` and their provenance are kept for their callers. Default: in memory, until the process ends. */
   store?: KeyValueStore
   /** Makes ids. Default: the machine's randomness. */
   random?: Random
@@ -88,7 +92,9 @@ export interface ApiComponents {
   /** Told the tokens of each answer, under the caller's name or `anonymous`; its receipt goes to the client. */
   meter?: Meter
   /** Told of each answer that has ended, before its client is. */
-  provenance?: OutcomeRecorder
+  recorder?: OutcomeRecorder
+  /** Signs who computed each answer, for whoever got it. Default: nothing is kept of that. */
+  signer?: Signer
 }
 
 /** The OpenAI-compatible API as one function. */
@@ -103,7 +109,16 @@ export interface Api {
  * @throws A KwaaiError `ERR_API_INVALID_INIT` when a number is not a positive one.
  */
 export function createApi(init: ApiInit, components: ApiComponents): Api {
-  const { models, clock = systemClock, random = systemRandom, logger, keys, meter, provenance } = components
+  const {
+    models,
+    clock = systemClock,
+    random = systemRandom,
+    logger,
+    keys,
+    meter,
+    recorder,
+    signer
+  } = components
   const { store = createMemoryStore() } = components
   const maxBodyBytes = positive(init.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES, 'maxBodyBytes')
   const retryAfterMs = positive(init.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS, 'retryAfterMs')
@@ -124,9 +139,17 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   const limits = createRateLimits({ retryAfterMs }, { clock })
   const maxGenerations = positive(init.maxGenerations ?? DEFAULT_MAX_GENERATIONS, 'maxGenerations')
   const metrics = createApiMetrics(() => admissions.running())
+  const provenance =
+    signer === undefined ? undefined : createProvenance(init.provenance ?? {}, { store, clock, signer })
   const admissions = createAdmissions(
     { maxGenerations, retryAfterMs },
-    { clock, logger, meter, provenance, count: metrics.answer }
+    {
+      clock,
+      logger,
+      meter,
+      recorders: [recorder, provenance].filter((each) => each !== undefined),
+      count: metrics.answer
+    }
   )
   const nameOf = init.caller ?? ((init.allowedHosts ?? []).length === 0 ? localCaller : () => undefined)
   const handlers: HandlerInit = {
@@ -151,6 +174,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     { method: 'POST', path: '/v1/completions', handler: createCompletionHandler(handlers) },
     { method: 'POST', path: '/v1/embeddings', handler: createEmbeddingHandler(handlers) },
     { method: 'GET', path: '/v1/kwaai/explain', handler: createExplainHandler(catalogue, retryAfterMs) },
+    { method: 'GET', path: '/v1/kwaai/provenance/:id', handler: provenance?.handler ?? noProvenanceHandler },
     ...createResponseRoutes(handlers, init.responses ?? {}, store)
   ]
 

@@ -116,3 +116,12 @@ export const DEFAULT_BASE_URL = 'http://kwaai.local/v1'
 
 /** What a request within the process is addressed to: a name that can only mean this machine (RFC 6761 §6.3). */
 export const IN_PROCESS_ORIGIN = 'http://localhost'
+
+/** How long the provenance of an answer is kept: as long as OpenAI keeps responses. */
+export const DEFAULT_PROVENANCE_TTL_MS: number = 30 * 24 * 60 * 60 * 1000
+
+/** Records of one caller at most. */
+export const DEFAULT_PROVENANCE_PER_CALLER = 10_000
+
+/** Bytes of all records together at most; one has about 700. */
+export const DEFAULT_PROVENANCE_BYTES: number = 16 * 1024 * 1024

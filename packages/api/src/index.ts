@@ -16,7 +16,7 @@ export {
   type CreateKeyInit,
   type KeyLimits
 } from './keys.ts'
-export type { OutcomeRecorder } from './admission.ts'
+export type { EndedAnswer, OutcomeRecorder } from './admission.ts'
 export type { AnswerKind, AnswerOutcome } from './context.ts'
 export type { GuardInit } from './guard.ts'
 export type { ApiErrorCode } from './errors.ts'
@@ -33,4 +33,9 @@ export {
   type VerifiedProvenance,
   type VerifyProvenanceOptions
 } from './provenance/verify.ts'
+export type { ProvenanceInit, ProvenanceObject } from './provenance/provenance.ts'
+export type { ModelFacts } from './provenance/describe.ts'
 export type { ProvenanceRecord } from './provenance/record.ts'
+export type { ResponseStoreInit } from './responses-api/routes.ts'
+export type { ResponseStreamEvent } from './responses-api/events.ts'
+export type { ResponseItemList, ResponseObject } from './responses-api/objects.ts'
