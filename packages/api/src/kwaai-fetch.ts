@@ -31,8 +31,11 @@ export function createKwaaiFetch(node: Api, init: KwaaiFetchInit = {}): FetchFun
   return async (input, options) => {
     const isRequest = typeof input === 'object' && 'url' in input
     const url = urlOf(isRequest ? input.url : String(input), base)
+    // Whatever the base's path is, it is the API's /v1; beside it are /health and the like.
+    const under = url.pathname.startsWith(base.pathname)
+    const path = under ? `/v1/${url.pathname.slice(base.pathname.length)}` : url.pathname
     // The guard knows this machine by its loopback names.
-    const address = IN_PROCESS_ORIGIN + url.pathname + url.search
+    const address = IN_PROCESS_ORIGIN + path + url.search
     // A second Request takes over what the first one has, its body and its signal too.
     const request = isRequest
       ? new Request(new Request(address, withDuplex(input)), options)
@@ -64,7 +67,7 @@ function baseOf(text: string): URL {
 
 function urlOf(text: string, base: URL): URL {
   const url = URL.canParse(text, base.href) ? new URL(text, base) : undefined
-  if (url?.origin === base.origin) return url
+  if (url?.origin === base.origin && url.username === '' && url.password === '') return url
   throw new KwaaiError(
     'ERR_API_FOREIGN_URL',
     `Cannot fetch '${text.slice(0, 100)}': this fetch answers for ${base.href} alone; give the client this baseURL`
