@@ -1,9 +1,11 @@
-import type { CallOptions, GenerationEvent, LanguageModel } from '@kwaai/interface'
+import type { CallOptions, Embedder, GenerationEvent, LanguageModel } from '@kwaai/interface'
 import { nodeError } from './errors.ts'
 
 /** A model whose answers are counted, so that a node can end when the last one has. */
 export interface Answers {
   readonly model: LanguageModel
+  /** Counts what an embedder does among them. */
+  embedder<T extends Embedder>(inner: T): T
   /** Answers under way. */
   running(): number
   /** Refuses new answers from now on, and resolves once none is under way. @throws the signal's reason. */
@@ -19,18 +21,24 @@ export function countAnswers(inner: LanguageModel): Answers {
   let ending = false
   let onIdle = (): void => undefined
 
-  async function* counted(events: () => AsyncIterable<GenerationEvent>): AsyncGenerator<GenerationEvent> {
+  const begin = (what: string): void => {
     if (ending) {
-      throw nodeError('ERR_MODEL_UNAVAILABLE', 'Cannot generate: the node is ending', {
+      throw nodeError('ERR_MODEL_UNAVAILABLE', `Cannot ${what}: the node is ending`, {
         details: { retryAfterMs }
       })
     }
     running++
+  }
+  const done = (): void => {
+    running--
+    if (running === 0) onIdle()
+  }
+  async function* counted(events: () => AsyncIterable<GenerationEvent>): AsyncGenerator<GenerationEvent> {
+    begin('generate')
     try {
       yield* events()
     } finally {
-      running--
-      if (running === 0) onIdle()
+      done()
     }
   }
 
@@ -40,6 +48,17 @@ export function countAnswers(inner: LanguageModel): Answers {
       chat: (request, options) => counted(() => inner.chat(request, options)),
       complete: (request, options) => counted(() => inner.complete(request, options))
     },
+    embedder: (embedder) => ({
+      ...embedder,
+      async embed(request, options) {
+        begin('embed')
+        try {
+          return await embedder.embed(request, options)
+        } finally {
+          done()
+        }
+      }
+    }),
     running: () => running,
     end({ signal } = {}) {
       ending = true

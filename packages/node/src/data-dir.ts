@@ -1,6 +1,6 @@
 import { chmod, link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createIdentity, seedFromProtobuf, seedToProtobuf, type Identity } from '@kwaai/identity'
 import { folderUnusable, nodeError } from './errors.ts'
 import { tryLock } from './model/file-lock.ts'
@@ -60,6 +60,22 @@ export async function loadIdentity(dataDir: string): Promise<Identity> {
     throw unusable(dataDir, error)
   })
   return identity
+}
+
+/**
+ * The secret that a file keeps, which is `made` where there is none yet. Readable by its owner alone.
+ *
+ * @throws A KwaaiError `ERR_NODE_FOLDER_UNUSABLE` where it can be neither read nor written.
+ */
+export async function keepSecret(path: string, made: Uint8Array): Promise<Uint8Array> {
+  try {
+    await writeKey(path, made).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    return new Uint8Array(await readFile(path))
+  } catch (error) {
+    throw unusable(dirname(path), error)
+  }
 }
 
 /** Appears whole or not at all, and never over a key that came in between. */

@@ -1,5 +1,3 @@
-import { createApi } from '@kwaai/api'
-import { serveApi } from '@kwaai/api/node'
 import { createDht } from '@kwaai/dht'
 import { createIdentity } from '@kwaai/identity'
 import {
@@ -7,6 +5,7 @@ import {
   type CallOptions,
   type ChainHop,
   type Clock,
+  type Embedder,
   type HeadRunner,
   type LanguageModel,
   type Logger,
@@ -17,12 +16,14 @@ import {
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createNetwork } from '@kwaai/network'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
-import { defaultDrainTimeoutMs, loopbackHost } from './constants.ts'
+import { defaultDrainTimeoutMs } from './constants.ts'
 import { claimDataDir, loadIdentity } from './data-dir.ts'
+import { embedderFor } from './embedding.ts'
 import { nodeError } from './errors.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
 import { createServing } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
+import { createNodeApi, type NodeApiInit } from './node-api.ts'
 import { createTeardown } from './teardown.ts'
 import type { NodeStatus } from './status.ts'
 import { version } from './version.ts'
@@ -63,8 +64,10 @@ export interface NodeInit {
   backend?: BackendName
   /** Threads that compute. Default 1. */
   threads?: number
-  /** Where the OpenAI-compatible API listens on loopback; `false` (default) for nowhere. */
-  api?: false | { port: number }
+  /** Where the OpenAI-compatible API listens, and for whom; `false` (default) for nowhere. */
+  api?: false | NodeApiInit
+  /** Serve the default embedding model too, fetched when it is first asked. Default true where `onnxruntime-node` is installed. */
+  embeddings?: boolean
 }
 
 /** What a node is made with. */
@@ -87,12 +90,16 @@ export interface Node extends AsyncDisposable {
   addresses(): string[]
   /** The model, by way of the chain that serves it. */
   readonly model: LanguageModel
+  /** The embedding model, loaded at its first use. */
+  readonly embedder: Embedder | undefined
   /** The blocks of the model as a pipeline, for those who bring their own generation. */
   readonly blocks: BlockPipelineSource
   /** Embedding, final norm and head of the model, loaded at the first call. */
   head(options?: CallOptions): Promise<HeadRunner>
   /** Where the API listens, if it does. */
   readonly apiUrl: string | undefined
+  /** True where every request to the API needs a key. */
+  readonly asksForKeys: boolean
   /** The API without a server. */
   fetch(request: Request): Promise<Response>
   status(): NodeStatus
@@ -224,24 +231,31 @@ export async function createNode(
       uptimeSeconds: Math.round((clock.monotonic() - startedAt) / 1000)
     })
 
-    const api = createApi(
-      { health: status },
-      { models: [serving.model], clock, random, ...(components.logger ? { logger: components.logger } : {}) }
+    const embedder = embedderFor(init, components, clock)
+    if (embedder !== undefined) teardown.add(async () => embedder[Symbol.asyncDispose]())
+    const counted = embedder === undefined ? undefined : serving.embedder(embedder)
+    const { api, url, asksForKeys } = await createNodeApi(
+      { api: init.api ?? false, dataDir: init.dataDir },
+      {
+        model: serving.model,
+        embedder: counted,
+        status,
+        clock,
+        random,
+        logger: components.logger,
+        undo: teardown.add
+      }
     )
-    let apiUrl: string | undefined
-    if (init.api !== undefined && init.api !== false) {
-      const server = await serveApi(api, { port: init.api.port, host: loopbackHost })
-      teardown.add(() => server.close())
-      apiUrl = server.url.replace(/\/$/, '')
-    }
 
     return {
       peerId: identity.peerId,
       addresses: () => network.addresses(),
       model: serving.model,
+      embedder: counted,
       blocks: serving.blocks,
       head: (call) => loaded.head(call),
-      apiUrl,
+      apiUrl: url,
+      asksForKeys,
       fetch: (request) => api.fetch(request),
       status,
       async whenReady({ signal } = {}) {

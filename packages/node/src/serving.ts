@@ -3,6 +3,7 @@ import type {
   CallOptions,
   ChainHop,
   Clock,
+  Embedder,
   HeadRunner,
   LanguageModel,
   Logger,
@@ -58,8 +59,10 @@ export interface Serving {
   sessions(): number
   tokensServed(): number
   kvBytes(): number
-  /** Answers of the own model under way. */
+  /** Answers of the own models under way. */
   answers(): number
+  /** Counts what an embedder does among the answers. */
+  embedder<T extends Embedder>(inner: T): T
   /**
    * Withdraws the advert, takes no new sessions and answers, and resolves once those there are have ended or
    * moved, or the signal aborts.
@@ -109,6 +112,7 @@ export async function createServing(
       tokensServed: () => server?.stats().tokensServed ?? 0,
       kvBytes: () => server?.stats().kvBytes ?? 0,
       answers: () => answers.running(),
+      embedder: (inner) => answers.embedder(inner),
       async drain({ deadlineMs, signal }) {
         await Promise.all([
           answers.end({ signal }),

@@ -30,6 +30,8 @@ function entryOf(sources: readonly ModelSource[]): EmbedderEntry {
     aliases: ['toy'],
     description: 'Bytes for a test',
     license: 'MIT',
+    dimensions: 384,
+    maxTokens: 256,
     files: Object.entries(files).map(([fileName, bytes]) => ({
       fileName,
       size: bytes.length,

@@ -43,6 +43,7 @@ export const demo: Command = {
       value: '<n>',
       describe: `Tokens of the answer at most, default ${demoMaxTokens}`
     },
+    'no-embeddings': { type: 'boolean', describe: 'Serve no embedding model' },
     serve: { type: 'boolean', describe: 'Go on serving after the answer, terminal or not' },
     json: { type: 'boolean', describe: 'End after the answer and print one JSON object as the last line' }
   },
@@ -60,7 +61,7 @@ export const demo: Command = {
       client = await startClient(setting, servers, limits.port, options, io)
       const answer = await answerQuestion(setting, client, limits.maxTokens, options, io)
       const serve = options.flag('serve') || (io.stdout.isTTY === true && !setting.json)
-      if (!setting.json && serve) tellHowToUse(client, io)
+      if (!setting.json && serve) await tellHowToUse(client, io)
       if (setting.json) io.stdout.write(`${JSON.stringify(resultOf(setting, servers, answer))}\n`)
       if (serve) await aborted(io.signal)
       return 0
@@ -155,7 +156,8 @@ async function startClient(
         model: setting.model.path,
         blocks: 'none',
         bootstrap: servers[0]?.status.addresses.slice(0, 1) ?? [],
-        api: { port }
+        api: { port },
+        ...(options.flag('no-embeddings') ? { embeddings: false } : {})
       },
       components,
       { signal: io.signal }
@@ -223,11 +225,16 @@ async function answerQuestion(
   return answer
 }
 
-function tellHowToUse(client: Node, io: Io): void {
+async function tellHowToUse(client: Node, io: Io): Promise<void> {
+  const embedder = await client.embedder?.describe()
   io.stdout.write(
     `\nThe OpenAI-compatible API is at ${client.apiUrl}/v1\n` +
       `Try: curl -N ${client.apiUrl}/v1/chat/completions -H 'content-type: application/json' ` +
       `-d '{"model":"${client.status().model.id}","stream":true,"messages":[{"role":"user","content":"Why is the sky blue?"}]}'\n` +
+      (embedder === undefined
+        ? ''
+        : `Or:  curl ${client.apiUrl}/v1/embeddings -H 'content-type: application/json' ` +
+          `-d '{"model":"${embedder.id}","input":"A cat on a mat"}'\n`) +
       'Ctrl-C ends it.\n'
   )
 }

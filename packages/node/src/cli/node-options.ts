@@ -1,8 +1,9 @@
 import { join, resolve } from 'node:path'
-import { defaultApiPort } from '../constants.ts'
+import { defaultApiPort, loopbackHost } from '../constants.ts'
 import { defaultDataDir } from '../data-dir.ts'
 import { nodeError } from '../errors.ts'
 import type { NodeComponents, NodeInit } from '../node.ts'
+import type { NodeApiInit } from '../node-api.ts'
 import { parseBlocks, parseBytes, parseWhole, type OptionSpec, type ParsedOptions } from './options.ts'
 import { printable, progressReporter, type Io } from './terminal.ts'
 
@@ -56,24 +57,83 @@ export const nodeOptions: Record<string, OptionSpec> = {
   threads: { type: 'string', value: '<n>', describe: 'Threads that compute, default 1' }
 }
 
-/** The option that says where the API listens. */
+/** Options that say where the API listens, and for whom. */
 export const apiOptions: Record<string, OptionSpec> = {
   'api-port': {
     type: 'string',
     value: '<port>',
-    describe: `Port of the OpenAI-compatible API on loopback, default ${defaultApiPort}, 0 for any free one`
+    describe: `Port of the OpenAI-compatible API, default ${defaultApiPort}, 0 for any free one`
+  },
+  'api-host': {
+    type: 'string',
+    value: '<address>',
+    describe: `Address it listens on, default ${loopbackHost}; others may use any other one with an API key`
+  },
+  'api-keys': {
+    type: 'boolean',
+    describe: 'Ask every request for an API key; also without this option once "kwaai keys" has made one'
+  },
+  'allow-host': {
+    type: 'string',
+    value: '<name>',
+    multiple: true,
+    describe: 'Host name it answers to besides those of this machine, such as that of a proxy'
+  },
+  'allow-origin': {
+    type: 'string',
+    value: '<origin>',
+    multiple: true,
+    describe: 'Origin whose pages may call it, such as https://chat.example'
+  },
+  'no-embeddings': { type: 'boolean', describe: 'Serve no embedding model' }
+}
+
+/** Options that say which node's data folder is meant. */
+export const dataDirOptions: Record<string, OptionSpec> = Object.fromEntries(
+  Object.entries(nodeOptions).filter(([name]) => name === 'name' || name === 'data-dir')
+)
+
+/** The API's part of a node's init. */
+export function apiInit(options: ParsedOptions): NodeApiInit {
+  const host = options.text('api-host')
+  const hosts = options.list('allow-host')
+  for (const origin of options.list('allow-origin')) {
+    if (origin !== '*' && !(URL.canParse(origin) && new URL(origin).origin === origin)) {
+      throw nodeError(
+        'ERR_NODE_INVALID_OPTION',
+        `Cannot use --allow-origin ${printable(origin)}: expected an origin such as https://chat.example`
+      )
+    }
   }
+  return {
+    port: parseWhole('api-port', options.text('api-port') ?? String(defaultApiPort), 0, 65_535),
+    allowedOrigins: options.list('allow-origin'),
+    ...(host === undefined ? {} : { host }),
+    ...(options.flag('api-keys') ? { keys: true } : {}),
+    ...(hosts.length === 0 ? {} : { allowedHosts: hosts })
+  }
+}
+
+/** The data folder of the node a command line means. */
+export function dataDirOf(options: ParsedOptions, io: Io): string {
+  const name = nameOf(options)
+  const dataDir = options.text('data-dir')
+  // A folder given by name is the node's own; the default one holds a folder for each name.
+  return dataDir === undefined ? join(defaultDataDir(io.env), 'nodes', name) : resolve(dataDir)
+}
+
+function nameOf(options: ParsedOptions): string {
+  const name = options.text('name') ?? 'default'
+  if (/^[\w.-]{1,64}$/.test(name) && !name.startsWith('.')) return name
+  throw nodeError(
+    'ERR_NODE_INVALID_OPTION',
+    `Cannot use --name ${printable(name)}: expected up to 64 letters, digits, ".", "_" and "-"`
+  )
 }
 
 /** A node's init from a command line. */
 export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
-  const name = options.text('name') ?? 'default'
-  if (!/^[\w.-]{1,64}$/.test(name) || name.startsWith('.')) {
-    throw nodeError(
-      'ERR_NODE_INVALID_OPTION',
-      `Cannot use --name ${printable(name)}: expected up to 64 letters, digits, ".", "_" and "-"`
-    )
-  }
+  const name = nameOf(options)
   const backend = options.text('backend') ?? 'ggml'
   if (backend !== 'ggml' && backend !== 'reference') {
     throw nodeError(
@@ -81,7 +141,6 @@ export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
       `Cannot use --backend ${printable(backend)}: expected ggml or reference`
     )
   }
-  const dataDir = options.text('data-dir')
   const model = options.text('model')
   const blocks = options.text('blocks')
   const maxMemory = options.text('max-memory')
@@ -90,8 +149,7 @@ export function nodeInit(options: ParsedOptions, io: Io): NodeInit {
   return {
     name,
     backend,
-    // A folder given by name is the node's own; the default one holds a folder for each name.
-    dataDir: dataDir === undefined ? join(defaultDataDir(io.env), 'nodes', name) : resolve(dataDir),
+    dataDir: dataDirOf(options, io),
     listen: options.list('listen'),
     announce: options.list('announce'),
     bootstrap: options.list('bootstrap'),

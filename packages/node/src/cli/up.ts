@@ -1,7 +1,7 @@
-import { defaultApiPort, defaultDrainTimeoutMs, joinNoteMs, stopTimeoutMs } from '../constants.ts'
+import { defaultDrainTimeoutMs, joinNoteMs, stopTimeoutMs } from '../constants.ts'
 import { createNode, type Node } from '../node.ts'
 import type { Command } from './command.ts'
-import { apiOptions, nodeComponents, nodeInit, nodeOptions } from './node-options.ts'
+import { apiInit, apiOptions, nodeComponents, nodeInit, nodeOptions } from './node-options.ts'
 import { parseWhole } from './options.ts'
 import { printable, type Io } from './terminal.ts'
 
@@ -80,7 +80,7 @@ export const up: Command = {
   maxPositionals: 0,
   async run(options, io) {
     const json = options.flag('json')
-    const port = parseWhole('api-port', options.text('api-port') ?? String(defaultApiPort), 0, 65_535)
+    const api = options.flag('no-api') ? false : apiInit(options)
     const drainTimeoutMs =
       1000 *
       parseWhole(
@@ -94,7 +94,7 @@ export const up: Command = {
     }
     const { components, endProgress } = nodeComponents(io)
     const node = await createNode(
-      { ...nodeInit(options, io), api: options.flag('no-api') ? false : { port } },
+      { ...nodeInit(options, io), api, ...(options.flag('no-embeddings') ? { embeddings: false } : {}) },
       components,
       { signal: io.signal }
     ).finally(endProgress)
@@ -107,7 +107,9 @@ export const up: Command = {
           status.spans.map(([from, to]) => `blocks ${from} to ${to - 1}`).join(', ') || 'no blocks'
         io.stdout.write(`${printable(status.name)} is up with ${spans} of ${printable(status.model.id)}\n`)
         io.stdout.write(`Peer ${status.peerId}\n`)
-        if (node.apiUrl !== undefined) io.stdout.write(`API  ${node.apiUrl}/v1\n`)
+        if (node.apiUrl !== undefined) {
+          io.stdout.write(`API  ${node.apiUrl}/v1${node.asksForKeys ? ' (asks for an API key)' : ''}\n`)
+        }
         for (const address of status.addresses) {
           io.stdout.write(`Join with: kwaai up --bootstrap ${address}\n`)
         }

@@ -45,6 +45,10 @@ export interface ModelEntry extends KnownEntry, ModelFile {
 /** An embedding model this package knows by name: files that lie in one folder, small ones first. */
 export interface EmbedderEntry extends KnownEntry {
   files: readonly ModelFile[]
+  /** Numbers of a vector. */
+  dimensions: number
+  /** Tokens of a text at most, those the model adds included. */
+  maxTokens: number
 }
 
 /** The default model. */
@@ -89,6 +93,9 @@ export const knownEmbedders: readonly EmbedderEntry[] = [
     aliases: ['all-minilm', 'minilm', 'sentence-transformers/all-minilm-l6-v2'],
     description: 'all-MiniLM-L6-v2: sentences as vectors of 384 numbers',
     license: 'Apache-2.0',
+    dimensions: 384,
+    // What its sentence_bert_config.json says; its tokenizer files name 128 and 512.
+    maxTokens: 256,
     files: [
       {
         fileName: 'config.json',
