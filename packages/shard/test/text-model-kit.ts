@@ -3,8 +3,10 @@ import type {
   CallOptions,
   GenerationEvent,
   HeadRunner,
+  HopAccount,
   ModelShape,
   RouteConstraints,
+  TokenLogprobs,
   Usage
 } from '@kwaai/interface'
 import type {
@@ -64,10 +66,13 @@ export function scriptedBlocks(options: ScriptOptions = {}): { blocks: BlockPipe
       const held: number[] = []
       let underWay = 0
       let closed = false
+      let taken = 0
       const pipeline: BlockPipeline = {
         chain: [{ peer: 'scripted', from: 0, to: 1, numericsClass: 'script' }],
         ended: end.signal,
+        account: () => [{ peer: 'scripted', from: 0, to: 1, numericsClass: 'script', steps: taken }],
         async forward(step, call) {
+          taken++
           if (closed || end.signal.aborted) throw new Error('the pipeline is closed')
           if (step.past > held.length) throw new Error(`past is ${step.past} of ${held.length} rows`)
           held.length = step.past
@@ -143,6 +148,54 @@ export function countingHead(tokenizer: Tokenizer, contextLength = 512): HeadRun
     },
     [Symbol.asyncDispose]: async () => undefined
   }
+}
+
+/** One of several answers. */
+export interface Answer {
+  text: string
+  tokens: number[]
+  reason: string | undefined
+  logprobs: TokenLogprobs[]
+  calls: { id: string | undefined; name: string | undefined; arguments: string }[]
+}
+
+/** Reads a run to its end, each answer apart from the others, in the order of their indices. */
+export async function answersOf(
+  events: AsyncIterable<GenerationEvent>
+): Promise<{
+  answers: Answer[]
+  usage: Usage | undefined
+  hops: readonly HopAccount[] | undefined
+  order: number[]
+}> {
+  const answers: Answer[] = []
+  const order: number[] = []
+  let usage: Usage | undefined
+  let hops: readonly HopAccount[] | undefined
+  for await (const event of events) {
+    if (event.type === 'usage') ({ usage, hops } = event)
+    if (!('index' in event)) continue
+    order.push(event.index)
+    const answer = (answers[event.index] ??= {
+      text: '',
+      tokens: [],
+      reason: undefined,
+      logprobs: [],
+      calls: []
+    })
+    if (answer.reason !== undefined) throw new Error(`answer ${event.index} goes on after its end`)
+    if (event.type === 'finish') answer.reason = event.reason
+    else answer.tokens.push(...event.tokens)
+    if (event.type === 'text') {
+      answer.text += event.text
+      answer.logprobs.push(...(event.logprobs ?? []))
+    } else if (event.type === 'tool-call') {
+      const { id, name } = event
+      const call = (answer.calls[event.call] ??= { id, name, arguments: '' })
+      call.arguments += event.arguments
+    }
+  }
+  return { answers, usage, hops, order }
 }
 
 /** What a run told, put together. */
