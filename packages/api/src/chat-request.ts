@@ -7,7 +7,7 @@ import {
   toGenerationOptions
 } from './generation-options.ts'
 import { incomingMessage, toChatMessages, type IncomingMessage } from './messages.ts'
-import { is, isEmpty, parseFields, type NotHonoured } from './parsing.ts'
+import { is, isEmpty, never, parseFields, type NotHonoured } from './parsing.ts'
 import { invalid, type RequestWords } from './refusals.ts'
 import { responseFormatField, toConstraint, type ResponseFormat } from './response-format.ts'
 import { toolChoiceField, toolsField, toToolOptions, type ToolFields } from './tools.ts'
@@ -47,14 +47,14 @@ export const chatRequestSchema: z.ZodType<ChatFields> = z.object({
 })
 
 /** Fields of OpenAI that are known, not honoured, and refused unless they ask for nothing. */
-const notHonoured: NotHonoured = {
+export const chatNotHonoured: NotHonoured = {
   functions: isEmpty,
   function_call: is('none', 'auto'),
-  modalities: (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text',
-  audio: () => false,
-  prediction: () => false,
-  web_search_options: () => false,
-  moderation: () => false,
+  modalities: z.array(z.literal('text')).length(1),
+  audio: never,
+  prediction: never,
+  web_search_options: never,
+  moderation: never,
   reasoning_effort: is('none'),
   verbosity: is('medium'),
   service_tier: is('auto', 'default'),
@@ -77,7 +77,7 @@ export interface ParsedChatRequest {
  * @throws A `RequestRefused` with 400 that names the parameter.
  */
 export function parseChatRequest(body: Readonly<Record<string, unknown>>): ParsedChatRequest {
-  const { fields, ignored } = parseFields(chatRequestSchema, body, notHonoured)
+  const { fields, ignored } = parseFields(chatRequestSchema, body, chatNotHonoured)
   const includeUsage = includesUsage(fields)
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens
   if (fields.max_tokens !== undefined && fields.max_tokens !== maxTokens)

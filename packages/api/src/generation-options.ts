@@ -1,8 +1,11 @@
 import type { GenerationOptions, RouteConstraints, TrustTier } from '@kwaai/interface'
 import { z } from 'zod'
 import { MAX_CHOICES } from './constants.ts'
+import { servedAs } from './parsing.ts'
 import { invalid, unsupported } from './refusals.ts'
 
+// What asks for something here is refused by name.
+const nothing = { enum: [false, null] }
 const regionName = z.string().min(1).max(256)
 
 /** The field `kwaai` of a body: who may compute the answer. Each constraint is hard. */
@@ -23,7 +26,7 @@ export const kwaaiField: z.ZodType<KwaaiField> = z.strictObject({
   region: z.union([regionName, z.array(regionName).min(1).max(64)]).nullish(),
   maxPrice: z.number().min(0).nullish(),
   // Known, and not built yet: whatever asks for it is refused by name.
-  verify: z.unknown().optional()
+  verify: servedAs(z.unknown(), nothing).optional()
 })
 
 /** The fields that every request for text has. */
@@ -74,11 +77,15 @@ export const generationFields: { [name in keyof GenerationFields]-?: z.ZodType<G
     .min(-(2 ** 63))
     .max(2 ** 63)
     .refine(Number.isInteger, { error: 'expected an integer' })
+    .meta({ multipleOf: 1 })
     .optional(),
   n: z.number().int().min(1).max(MAX_CHOICES).optional(),
   stream: z.boolean().optional(),
   stream_options: z
-    .object({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
+    .object({
+      include_usage: z.boolean().nullish(),
+      include_obfuscation: servedAs(z.boolean().nullable(), nothing).optional()
+    })
     .optional(),
   // Without effect on the answer, so there is nothing to refuse.
   user: z.string().optional(),

@@ -1,5 +1,6 @@
 import type { ChatMessage } from '@kwaai/interface'
 import { z } from 'zod'
+import { servedAs } from './parsing.ts'
 import { invalid, unsupported } from './refusals.ts'
 
 type Part =
@@ -25,33 +26,42 @@ export type IncomingMessage =
 const part: z.ZodType<Part> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({ type: z.literal('refusal'), refusal: z.string() }),
-  z.object({ type: z.enum(['image_url', 'input_audio', 'file']) })
+  servedAs(z.object({ type: z.enum(['image_url', 'input_audio', 'file']) }), false)
 ])
 const content: z.ZodType<Content> = z.union([z.string(), z.array(part).min(1)], {
   error: 'expected a string or an array of content parts'
 })
 
+const saysSomething = [
+  { required: ['content'], properties: { content: { not: { type: 'null' } } } },
+  { required: ['refusal'], properties: { refusal: { type: 'string' } } },
+  { required: ['tool_calls'], properties: { tool_calls: { type: 'array', minItems: 1 } } }
+]
+
 /** Checks one message. */
 export const incomingMessage: z.ZodType<IncomingMessage> = z.discriminatedUnion('role', [
   z.object({ role: z.enum(['system', 'developer', 'user']), content }),
-  z.object({
-    role: z.literal('assistant'),
-    content: content.nullish(),
-    refusal: z.string().nullish(),
-    tool_calls: z
-      .array(
-        z.object({
-          id: z.string().min(1),
-          type: z.literal('function'),
-          function: z.object({ name: z.string().min(1), arguments: z.string() })
-        })
-      )
-      .nullish(),
-    function_call: z.unknown().optional(),
-    audio: z.unknown().optional(),
-    // What our own answers contain is no news when it comes back.
-    annotations: z.unknown().optional()
-  }),
+  z
+    .object({
+      role: z.literal('assistant'),
+      content: content.nullish(),
+      refusal: z.string().nullish(),
+      tool_calls: z
+        .array(
+          z.object({
+            id: z.string().min(1),
+            type: z.literal('function'),
+            function: z.object({ name: z.string().min(1), arguments: z.string() })
+          })
+        )
+        .nullish(),
+      function_call: servedAs(z.unknown(), { type: 'null' }).optional(),
+      audio: servedAs(z.unknown(), { type: 'null' }).optional(),
+      // What our own answers contain is no news when it comes back.
+      annotations: z.unknown().optional()
+    })
+    // One of them has to say something.
+    .meta({ anyOf: saysSomething }),
   z.object({ role: z.literal('tool'), content, tool_call_id: z.string().min(1) })
 ])
 

@@ -1,8 +1,8 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { invalid, unsupported } from './refusals.ts'
 
-/** What is known of a field that is not honoured: whether a value asks for nothing. */
-export type NotHonoured = Readonly<Record<string, (value: unknown) => boolean>>
+/** What is known of a field that is not honoured: the values of it that ask for nothing. */
+export type NotHonoured = Readonly<Record<string, z.ZodType>>
 
 /** A checked body. */
 export interface ParsedFields<T> {
@@ -29,22 +29,31 @@ export function parseFields<T>(
   if (!result.success) throw refusalOfIssue(result.error.issues[0], given)
   const unknown = new Set<string>()
   collectUnknown(given, result.data, '', unknown)
-  for (const [name, asksForNothing] of Object.entries(notHonoured)) {
+  for (const [name, nothing] of Object.entries(notHonoured)) {
     if (!Object.hasOwn(given, name)) continue
-    if (!asksForNothing(given[name])) throw unsupported(name)
+    if (!nothing.safeParse(given[name]).success) throw unsupported(name)
     unknown.delete(name)
   }
   return { fields: result.data, ignored: [...unknown] }
 }
 
-/** True for one of the values. */
-export function is(...values: readonly unknown[]): (value: unknown) => boolean {
-  return (value) => values.includes(value)
+/** One of the values. */
+export function is(...values: readonly (string | boolean)[]): z.ZodType {
+  return z.literal(values)
 }
 
-/** True for a list or record without entries. */
-export function isEmpty(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+/** A list or record without entries. */
+export const isEmpty: z.ZodType = z.union([z.array(z.unknown()).max(0), z.strictObject({})])
+
+/** No value asks for nothing. */
+export const never: z.ZodType = z.never()
+
+/**
+ * Says what `/openapi.json` shows in the place of a schema that lets more in than is honoured, so that the rest can
+ * be refused by name.
+ */
+export function servedAs<T extends z.ZodType>(schema: T, served: object | false): T {
+  return schema.meta({ served })
 }
 
 /** A schema leaves out what it does not know; the difference has the names. */

@@ -1,6 +1,7 @@
 import type { ChatRequest, ToolChoice, ToolDefinition } from '@kwaai/interface'
 import { z } from 'zod'
 import { MAX_TOOLS } from './constants.ts'
+import { servedAs } from './parsing.ts'
 import { invalid, unsupported } from './refusals.ts'
 
 /** Names of functions and formats, as OpenAI's description (2.3.0) has them. */
@@ -51,7 +52,7 @@ const functionTool = z.object({
   })
 })
 const named = z.object({ type: z.literal('function'), function: z.object({ name: functionName }) })
-const custom = z.object({ type: z.literal('custom') })
+const custom = servedAs(z.object({ type: z.literal('custom') }), false)
 const customWhy = ': custom tools have no arguments that could be checked; make it a function'
 
 /** Checks the field `tools`. */

@@ -2,7 +2,7 @@ import type { ChatRequest, TextConstraint, ToolDefinition } from '@kwaai/interfa
 import { z } from 'zod'
 import { MAX_TOOLS } from '../constants.ts'
 import { kwaaiField, toRoute } from '../generation-options.ts'
-import { is, isEmpty, parseFields, type NotHonoured } from '../parsing.ts'
+import { is, isEmpty, never, parseFields, type NotHonoured } from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { functionName } from '../tools.ts'
 import { inputField } from './input-items.ts'
@@ -87,21 +87,18 @@ const schema = z.object({
 })
 type Fields = z.infer<typeof schema>
 
-/** Whether every member of a record asks for nothing. */
-const nothingBut =
-  (members: NotHonoured) =>
-  (value: unknown): boolean =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(value).every(([name, member]) => member === null || (members[name]?.(member) ?? false))
+/** Checks the body of `POST /v1/responses`; its items and tools are checked one by one besides. */
+export const responseRequestSchema: z.ZodType = schema
 
-const notHonoured: NotHonoured = {
+/** Fields of OpenAI that are known, not honoured, and refused unless they ask for nothing. */
+export const responseNotHonoured: NotHonoured = {
   background: is(false),
-  conversation: () => false,
-  prompt: () => false,
+  conversation: never,
+  prompt: never,
   context_management: isEmpty,
-  moderation: () => false,
-  reasoning: nothingBut({ effort: is('none') }),
+  moderation: never,
+  // Of each other member nothing but null asks for nothing.
+  reasoning: z.object({ effort: is('none').nullish() }).catchall(z.null()),
   service_tier: is('auto', 'default'),
   truncation: is('disabled')
 }
@@ -126,7 +123,7 @@ export interface ParsedResponseRequest {
  * @throws A `RequestRefused` with 400 that names the parameter.
  */
 export function parseResponseRequest(body: Readonly<Record<string, unknown>>): ParsedResponseRequest {
-  const { fields, ignored } = parseFields(schema, body, notHonoured)
+  const { fields, ignored } = parseFields(schema, body, responseNotHonoured)
   if (fields.stream_options !== undefined && fields.stream !== true)
     throw invalid(`'stream_options' is allowed only with 'stream': true`, 'stream_options')
   if (fields.stream_options?.include_obfuscation === true)
