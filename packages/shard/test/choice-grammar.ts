@@ -41,10 +41,10 @@ function grammarOf(
   trace: EngineTrace
 ): CompiledGrammar {
   const keys = Array.from({ length: vocabulary.size }, (_, token) => [...vocabulary.bytes(token)].join())
-  const mask = new Int32Array(Math.ceil(vocabulary.size / 32))
   return {
     start() {
       trace.matchers++
+      const mask = new Int32Array(Math.ceil(vocabulary.size / 32))
       let done = ''
       let open = true
       const after = (token: number): string => (done === '' ? '' : `${done},`) + (keys[token] as string)

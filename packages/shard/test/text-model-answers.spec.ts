@@ -133,7 +133,7 @@ test('an abort ends all answers at once, and gives back every place', async () =
   const reason = new Error('gone')
   const { model, trace } = setUp({
     init: { maxConcurrent: 8, maxWaiting: 0 },
-    before: (step, call) =>
+    before: (_, call) =>
       trace.steps.length < 12
         ? macrotask()
         : new Promise((_, reject) =>

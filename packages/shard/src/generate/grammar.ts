@@ -45,7 +45,8 @@ export type GrammarRule =
 export interface GrammarMatcher {
   /**
    * The tokens that may come next, a bit each: token `t` is bit `t % 32` of word `t >> 5`. Undefined where all
-   * may. End tokens are among them exactly where the text may end. The same memory each time.
+   * may. End tokens are among them exactly where the text may end. The same memory each time, and this matcher's
+   * own: it is read after others of the same grammar went on.
    */
   mask(): Int32Array | undefined
   /** Goes on by a token that the mask allows. @throws an Error for another one. */

@@ -45,8 +45,6 @@ export interface RouteSessionComponents {
   find: (constraints: RouteConstraints, options: CallOptions) => Promise<void>
   /** One fresh look for adverts; false when there was none. */
   look: (options: CallOptions) => Promise<boolean>
-  /** The measured round trip to a peer in milliseconds, where there is one. */
-  rttMs: (peer: string) => number | undefined
   /** Told how servers did. */
   record: (peer: string, outcome: Omit<Outcome, 'subject' | 'context'>) => void
 }
@@ -201,7 +199,7 @@ export function createRouteSession(init: RouteSessionInit, components: RouteSess
       account: () =>
         chain.stats().map((hop) => {
           const { peer, from, to, numericsClass = '', computeMs, queueMs, steps } = hop
-          const rttMs = components.rttMs(peer)
+          const rttMs = components.facts().rttMs?.(peer)
           const figures = { computeMs, queueMs, steps, ...(rttMs === undefined ? {} : { rttMs }) }
           return { peer, from, to, numericsClass, ...figures }
         }),

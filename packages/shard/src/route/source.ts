@@ -242,7 +242,6 @@ export function createChainSource(init: ChainSourceInit, components: ChainSource
           facts: planInit,
           find: (asked, call) => facts.find(view.adverts(), asked, call),
           look: view.look,
-          rttMs: facts.rttMs,
           record
         }
       )
