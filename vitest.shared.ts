@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { playwright } from '@vitest/browser-playwright'
-import type { TestProjectInlineConfiguration } from 'vitest/config'
+import type { Plugin, TestProjectInlineConfiguration } from 'vitest/config'
 
 /** Debian's Chromium, or whatever KWAAI_CHROMIUM names. */
 export const chromium: string = process.env['KWAAI_CHROMIUM'] ?? '/usr/bin/chromium'
@@ -54,10 +54,30 @@ export function nodeProject(
   }
 }
 
+/** Where a page finds the files of the embedding model, which lie outside of the workspace. */
+const embedderRoute = '/kwaai-embedder/'
+
+/** Hands pages the files of the folder `KWAAI_EMBEDDER_PATH` names, each by its name. */
+const embedderFiles: Plugin = {
+  name: 'kwaai-embedder-files',
+  configureServer(server) {
+    server.middlewares.use(embedderRoute, (request, response, next) => {
+      const name = /^\/([\w.]+)$/.exec(request.url ?? '')?.[1]
+      const folder = process.env['KWAAI_EMBEDDER_PATH']
+      if (name === undefined || folder === undefined) return next()
+      response.setHeader('content-type', 'application/octet-stream')
+      createReadStream(join(folder, name))
+        .on('error', () => response.writeHead(404).end())
+        .pipe(response)
+    })
+  }
+}
+
 /** A project that runs the isomorphic specs in Chromium, after those in Node.js: beside them is no core for it. */
 export function chromiumProject(include: string[]): TestProjectInlineConfiguration {
   return {
     resolve: { conditions: browserConditions },
+    plugins: [embedderFiles],
     test: {
       name: 'chromium',
       sequence: { groupOrder: 1 },

@@ -1,10 +1,11 @@
-import type {
-  ByteSource,
-  CallOptions,
-  Clock,
-  Embedder,
-  EmbedderDescription,
-  Embeddings
+import {
+  KwaaiError,
+  type ByteSource,
+  type CallOptions,
+  type Clock,
+  type Embedder,
+  type EmbedderDescription,
+  type Embeddings
 } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
 import { openEncoderSession } from '#encoder-platform'
@@ -115,15 +116,20 @@ export async function createOnnxEmbedder(
     )) {
       const work = async (): Promise<Float32Array> => {
         signal?.throwIfAborted()
+        checkOpen()
         const startedAt = clock.monotonic()
-        const values = await session.run(encoderInput(batch, texts))
-        const took = (clock.monotonic() - startedAt) / (batch.rows.length * batch.tokens)
-        tokenMs = (1 - newest) * tokenMs + newest * took
-        return values
+        try {
+          return await session.run(encoderInput(batch, texts))
+        } catch (cause) {
+          throw KwaaiError.is(cause) ? cause : failed(String(cause), cause)
+        } finally {
+          const took = (clock.monotonic() - startedAt) / (batch.rows.length * batch.tokens)
+          tokenMs = (1 - newest) * tokenMs + newest * took
+        }
       }
       const values = await abortable(queue.run(work, signal), signal)
       if (values.length !== batch.rows.length * hiddenSize)
-        throw shardError('ERR_BACKEND_FAILED', `Cannot embed: the encoder gave ${values.length} values`)
+        throw failed(`the encoder gave ${values.length} values`)
       batch.rows.forEach((row, i) => {
         // A copy: each vector owns its memory.
         vectors[row] = checked(values.slice(i * hiddenSize, (i + 1) * hiddenSize))
@@ -167,7 +173,8 @@ export async function createOnnxEmbedder(
       }
     },
     async [Symbol.asyncDispose]() {
-      closing ??= session.close()
+      // The batch that runs is finished first; what waits for its turn is refused.
+      closing ??= queue.idle().then(() => session.close())
       await closing
     }
   }
@@ -178,5 +185,9 @@ function checked(vector: Float32Array): Float32Array {
   let square = 0
   for (const value of vector) square += value * value
   if (Math.abs(Math.sqrt(square) - 1) <= maxLengthError) return vector
-  throw shardError('ERR_BACKEND_FAILED', `Cannot embed: a vector has the length ${Math.sqrt(square)}, not 1`)
+  throw failed(`a vector has the length ${Math.sqrt(square)}, not 1`)
+}
+
+function failed(why: string, cause?: unknown): Error {
+  return shardError('ERR_BACKEND_FAILED', `Cannot embed: ${why}`, { cause })
 }

@@ -38,7 +38,7 @@ export function encodeOnnxModel(model: OnnxModel, options: WriteOnnxOptions = {}
   message.message(7, graphMessage(model))
   for (const [domain, version] of opsets) {
     const opset = createPart()
-    if (domain !== '') opset.text(1, domain)
+    opset.text(1, domain)
     opset.int(2, version)
     message.message(8, opset)
   }
