@@ -27,6 +27,7 @@ export async function* completeEach(
   const hops = new Map<string, HopAccount>()
   let counted = 0
   for (const [prompt, request] of requests.entries()) {
+    options.signal?.throwIfAborted()
     for await (const event of model.complete(request, options)) {
       if (event.type === 'usage') {
         counted++

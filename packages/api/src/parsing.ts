@@ -92,7 +92,12 @@ function deepest(issue: Issue): Issue {
   if (issue.code !== 'invalid_union') return issue
   let best: Issue | undefined
   for (const [first] of issue.errors) {
-    if (first === undefined || first.path.length === 0) continue
+    if (first === undefined) continue
+    if (first.path.length === 0) {
+      // Right but for its size: what the others say of its entries is beside the point.
+      if (first.code === 'too_big') return issue
+      continue
+    }
     const candidate = deepest({ ...first, path: [...issue.path, ...first.path] })
     if (best === undefined || candidate.path.length > best.path.length) best = candidate
   }

@@ -3,7 +3,7 @@ import { createApi } from '@kwaai/api'
 import { expect, test } from 'vitest'
 import { createFakeModel } from './support/fake-model.ts'
 import { expectError, get } from './support/requests.ts'
-import { model as modelSchema, modelList } from './support/schemas.ts'
+import { modelListSchema as modelList, modelSchema } from '../src/reply-schemas.ts'
 
 test('lists the models in the order given', async () => {
   const api = createApi({}, { models: [createFakeModel(undefined, 'b'), createFakeModel(undefined, 'a')] })
@@ -19,6 +19,18 @@ test('lists the models in the order given', async () => {
     context_length: 2048,
     ready: true
   })
+})
+
+test('tells of a model that is split how many servers hold each range', async () => {
+  const model = createFakeModel()
+  const coverage = [
+    { from: 0, to: 10, servers: 2 },
+    { from: 10, to: 30, servers: 0 }
+  ]
+  model.description = { ...model.description, coverage, ready: false }
+  const api = createApi({}, { models: [model] })
+  const one = modelSchema.parse(await (await api.fetch(get('/v1/models/fake'))).json())
+  expect(one).toMatchObject({ ready: false, coverage })
 })
 
 test('asks a function of models anew for each request', async () => {

@@ -19,6 +19,16 @@ export function chat(body: Record<string, unknown> | string = {}, init: RequestI
   })
 }
 
+/** A request with a body for `path`. */
+export function post(path: string, body: unknown, init: RequestInit = {}): Request {
+  return new Request(base + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    ...init
+  })
+}
+
 /** Checks that an answer is an error in OpenAI's form. */
 export async function expectError(
   response: Response,
@@ -40,6 +50,13 @@ export async function expectError(
 export interface SentEvent {
   event: string
   data: string
+}
+
+/** The chunks of a stream that ended well, parsed. */
+export async function readChunks<T>(response: Response, schema: { parse(value: unknown): T }): Promise<T[]> {
+  const events = parseEvents(await response.text())
+  expect(events.pop()).toEqual({ event: 'message', data: '[DONE]' })
+  return events.map(({ data }) => schema.parse(JSON.parse(data)))
 }
 
 /** Parses a whole stream as WHATWG HTML §9.2.6 says, comments left out. */
