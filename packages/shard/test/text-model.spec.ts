@@ -63,6 +63,7 @@ const codeOf = async (
 
 // Letters only, so that no answer ends by itself: which one follows from all tokens before.
 languageModelSuite(test, {
+  supports: ['logprobs', 'n'],
   create: async () => {
     const head = countingHead(tokenizer)
     const lettered = {

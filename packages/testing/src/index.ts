@@ -13,6 +13,7 @@ export {
   type BlockBackendSuiteFactory
 } from './block-backend-suite/index.ts'
 export { languageModelSuite, type LanguageModelSuiteFactory } from './language-model-suite.ts'
+export type { LanguageModelFeature } from './language-model-answers.ts'
 export { networkSuite, type NetworkSuiteFactory } from './network-suite/index.ts'
 export { keyValueStoreSuite, type KeyValueStoreSuiteFactory } from './key-value-store-suite.ts'
 export {

@@ -1,4 +1,5 @@
 import type { ChatRequest, GenerationEvent, GenerationOptions, LanguageModel, Usage } from '@kwaai/interface'
+import { answeringTests, type LanguageModelFeature } from './language-model-answers.ts'
 import { assert, assertEqual, assertRejectsWith, type TestFunction } from './assert.ts'
 
 /** How a suite gets the model it tests. */
@@ -9,6 +10,8 @@ export interface LanguageModelSuiteFactory {
   destroy?(model: LanguageModel): Promise<void>
   /** True where the model chooses who computes. Default false: it has to refuse `route`. */
   routes?: boolean
+  /** What it does of what a model may leave out. Default: nothing. */
+  supports?: readonly LanguageModelFeature[]
 }
 
 interface Answer {
@@ -203,4 +206,6 @@ export function languageModelSuite(test: TestFunction, factory: LanguageModelSui
       'the run after them'
     )
   })
+
+  answeringTests(withModel, question, factory.supports ?? [])
 }
