@@ -183,8 +183,16 @@ export function createCallerStore(init: CallerStoreInit, components: CallerStore
   }
 }
 
+/** Undefined for what is none: somebody else's value harms nobody. */
 function readEntry(value: Uint8Array): Entry | undefined {
-  const [caller, id, storedAt, bytes]: unknown[] = JSON.parse(decoder.decode(value))
+  let note: unknown
+  try {
+    note = JSON.parse(decoder.decode(value))
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(note)) return undefined
+  const [caller, id, storedAt, bytes]: unknown[] = note
   if (typeof caller !== 'string' || typeof id !== 'string') return undefined
   if (typeof storedAt !== 'number' || typeof bytes !== 'number') return undefined
   return { caller, id, storedAt, bytes }
