@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import type { ModelFacts } from '@kwaai/api'
 import type { Clock, Logger } from '@kwaai/interface'
 import { fileSource } from '@kwaai/shard/gguf'
 import { ensureEmbedder } from './embedder-store.ts'
@@ -43,18 +44,28 @@ function canEmbed(): boolean {
   }
 }
 
+const weightsFile = 'model.safetensors'
+const entry = findKnownEmbedder(defaultEmbedder) as EmbedderEntry
+/** As `createOnnxEmbedder` makes it: vectors of another limit or format belong into another index. */
+const embedderId = `${entry.id}-${entry.maxTokens}-f32`
+
+/** What is known of the embedding model by its id, for those who ask who computed what. */
+export function embedderFacts(id: string): ModelFacts | undefined {
+  if (id !== embedderId) return undefined
+  const weights = entry.files.find(({ fileName }) => fileName === weightsFile)
+  return { local: true, ...(weights === undefined ? {} : { sha256: weights.sha256 }) }
+}
+
 /** The default embedding model, fetched and loaded by the first who asks it. */
 export function createNodeEmbedder(
   { threads = 1 }: { threads?: number },
   components: NodeEmbedderComponents
 ): LazyEmbedder {
   const { clock, logger, env, onProgress, onNote } = components
-  const entry = findKnownEmbedder(defaultEmbedder) as EmbedderEntry
   const created = Math.floor(clock.now() / 1000)
   const { dimensions, maxTokens } = entry
   const description = {
-    // As `createOnnxEmbedder` makes it: vectors of another limit or format belong into another index.
-    id: `${entry.id}-${maxTokens}-f32`,
+    id: embedderId,
     created,
     ownedBy: 'kwaai',
     dimensions,
@@ -76,7 +87,7 @@ export function createNodeEmbedder(
         const { createOnnxEmbedder } = await import('@kwaai/shard/encoder')
         const json = async (name: string): Promise<unknown> =>
           JSON.parse(await readFile(files[name] as string, { encoding: 'utf8', signal }))
-        const weights = await fileSource(files['model.safetensors'] as string)
+        const weights = await fileSource(files[weightsFile] as string)
         try {
           return await createOnnxEmbedder(
             { name: entry.id, maxTokens, threads, created },

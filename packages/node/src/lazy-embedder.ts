@@ -84,7 +84,10 @@ export function createLazyEmbedder(init: LazyEmbedderInit, components: LazyEmbed
         return await embedder.embed(request, options)
       } catch (error) {
         // Its thread is gone for good: the next who asks gets another one.
-        if (loading === mine && KwaaiError.is(error, 'ERR_BACKEND_CRASHED')) loading = undefined
+        if (loading === mine && KwaaiError.is(error, 'ERR_BACKEND_CRASHED')) {
+          loading = undefined
+          await mine?.then((gone) => gone[Symbol.asyncDispose]()).catch(() => undefined)
+        }
         throw error
       }
     },

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { createApi, createApiKeys, type Api, type ApiKeys } from '@kwaai/api'
+import { createApi, createApiKeys, type Api, type ApiKeys, type ModelFacts } from '@kwaai/api'
 import { serveApi } from '@kwaai/api/node'
-import type { Clock, Embedder, KeyValueStore, LanguageModel, Logger, Random } from '@kwaai/interface'
+import type { Clock, Embedder, KeyValueStore, LanguageModel, Logger, Random, Signer } from '@kwaai/interface'
 import { createMemoryStore } from '@kwaai/interface/memory'
 import { loopbackHost } from './constants.ts'
 import { keepSecret } from './data-dir.ts'
@@ -29,6 +29,10 @@ export interface NodeApiComponents {
   model: LanguageModel
   embedder: Embedder | undefined
   status: () => NodeStatus
+  /** Signs who computed each answer. */
+  signer: Signer
+  /** What the node knows of the models it serves. */
+  facts: (model: string) => ModelFacts | undefined
   clock: Clock
   random: Random
   logger: Logger | undefined
@@ -74,7 +78,7 @@ export async function createNodeApi(
   components: NodeApiComponents
 ): Promise<NodeApi> {
   const { api: wanted, dataDir } = init
-  const { model, embedder, status, clock, random, logger, undo } = components
+  const { model, embedder, status, signer, facts, clock, random, logger, undo } = components
   const { keys, close } = openKeys(dataDir, { clock, random })
   undo(close)
   const store = openAnswers(dataDir, undo)
@@ -90,6 +94,7 @@ export async function createNodeApi(
   const api = createApi(
     {
       health: status,
+      provenance: { model: facts },
       allowedHosts: (wanted !== false && wanted.allowedHosts) || hostsOf(host),
       allowedOrigins: (wanted !== false && wanted.allowedOrigins) || [],
       ...(wanted === false || dataDir === undefined || asksForKeys ? {} : { token: await tokenOf(dataDir) })
@@ -98,6 +103,7 @@ export async function createNodeApi(
       models: [model],
       embedders: embedder === undefined ? [] : [embedder],
       store,
+      signer,
       clock,
       random,
       ...(asksForKeys ? { keys } : {}),

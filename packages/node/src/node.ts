@@ -18,7 +18,7 @@ import { createNetwork } from '@kwaai/network'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
 import { defaultDrainTimeoutMs } from './constants.ts'
 import { claimDataDir, loadIdentity } from './data-dir.ts'
-import { embedderFor } from './embedding.ts'
+import { embedderFacts, embedderFor } from './embedding.ts'
 import { nodeError } from './errors.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
 import { createServing } from './serving.ts'
@@ -240,6 +240,8 @@ export async function createNode(
         model: serving.model,
         embedder: counted,
         status,
+        signer: identity,
+        facts: (id) => (id === opened.id ? { sha256: opened.sha256 } : embedderFacts(id)),
         clock,
         random,
         logger: components.logger,

@@ -37,7 +37,12 @@ async function findPartner(options: ParsedOptions, io: Io): Promise<Partner> {
   }
   const running = wantsOwn !== undefined ? undefined : await health(baseUrl, io.signal)
   if (running !== undefined) {
-    return { fetch, baseUrl, model: running.model.id, close: async () => undefined }
+    return {
+      fetch: withKey(io.env['KWAAI_API_KEY']),
+      baseUrl,
+      model: running.model.id,
+      close: async () => undefined
+    }
   }
   if (options.text('api-port') !== undefined) {
     throw nodeError(
@@ -65,6 +70,15 @@ async function findPartner(options: ParsedOptions, io: Io): Promise<Partner> {
     baseUrl: `http://${loopbackHost}`,
     model: node.status().model.id,
     close: () => stopWithin(node)
+  }
+}
+
+/** A key comes from the environment: a command line is there for everybody on the machine to read. */
+function withKey(key: string | undefined): Fetch {
+  if (key === undefined || key === '') return fetch
+  return (request) => {
+    request.headers.set('authorization', `Bearer ${key}`)
+    return fetch(request)
   }
 }
 

@@ -13,7 +13,7 @@ export interface FileStoreInit {
   path: string
   /** Bytes of all entries at most, 29 for each beside its key and value. Default 256 MiB; the file may take twice as many. */
   maxBytes?: number
-  /** Entries at most. Default 100,000. */
+  /** Entries at most. Default 400,000: their keys are held in memory. */
   maxEntries?: number
 }
 
@@ -26,7 +26,7 @@ interface Place {
 }
 
 const defaultMaxBytes = 256 * 2 ** 20
-const defaultMaxEntries = 100_000
+const defaultMaxEntries = 400_000
 const maxKeyLength = 1_024
 /** What an entry costs besides its key and value: a record's header and two lengths. */
 const entryBytes = recordHeaderBytes + 9
