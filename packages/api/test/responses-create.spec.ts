@@ -87,7 +87,7 @@ test('tells its events in order, and they hold what the answer in one piece hold
   const last = events.at(-1)
   if (first?.type !== 'response.created' || last?.type !== 'response.completed')
     throw new Error('no response')
-  expect(first.response).toMatchObject({ status: 'in_progress', output: [], usage: null })
+  expect(first.response).toMatchObject({ status: 'in_progress', output: [] })
   expect(last.response).toEqual({
     ...whole,
     id: first.response.id,
@@ -223,7 +223,7 @@ test('a failure in mid-stream ends what was begun as incomplete, and is never co
   ])
   expect(events.at(-3)).toMatchObject({ item: { status: 'incomplete', content: [{ text: 'partial' }] } })
   expect(events.at(-2)).toMatchObject({
-    response: { status: 'failed', store: false, usage: null, error: { code: 'server_error' } }
+    response: { status: 'failed', store: false, error: { code: 'server_error' } }
   })
   expect(events.at(-1)).toMatchObject({ code: 'internal_error', param: null })
   await expectError(await api.fetch(respondTo()), 500, 'internal_error')

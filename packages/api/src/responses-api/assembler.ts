@@ -63,7 +63,6 @@ export function createResponseAssembler(
     incomplete_details: null,
     model: head.model,
     output: [...output],
-    usage: null,
     ...settings,
     ...changes
   })

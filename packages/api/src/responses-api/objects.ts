@@ -92,7 +92,7 @@ export type ToolChoiceObject =
 export type TextFormatObject =
   | { type: 'text' }
   | { type: 'json_object' }
-  | { type: 'json_schema'; name: string; description: string | null; schema: unknown; strict: boolean }
+  | { type: 'json_schema'; name: string; description?: string; schema: unknown; strict: boolean }
 
 /** The parts of a response that its request decides. */
 export interface ResponseSettings {
@@ -133,8 +133,8 @@ export interface ResponseObject extends ResponseSettings {
   incomplete_details: { reason: 'max_output_tokens' | 'content_filter' } | null
   model: string
   output: OutputItem[]
-  /** Null until the model told its counts. */
-  usage: ResponseUsageObject | null
+  /** Absent until the model told its counts: the published description knows no null here. */
+  usage?: ResponseUsageObject
 }
 
 /** The items a response was made from, newest first unless asked otherwise. */

@@ -2,7 +2,7 @@ import type { ChatRequest, TextConstraint, ToolDefinition } from '@kwaai/interfa
 import { z } from 'zod'
 import { MAX_TOOLS } from '../constants.ts'
 import { kwaaiField, toRoute } from '../generation-options.ts'
-import { is, isEmpty, never, parseFields, type NotHonoured } from '../parsing.ts'
+import { is, isEmpty, never, parseFields, servedAs, type NotHonoured } from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { functionName } from '../tools.ts'
 import { inputField } from './input-items.ts'
@@ -11,7 +11,6 @@ import type { FunctionToolObject, ResponseSettings, TextFormatObject, ToolChoice
 // Ranges from OpenAI's published description (CreateResponse, 2.3.0), but for the least `max_output_tokens`, which
 // is 16 there and 1 here.
 const jsonSchema = z.record(z.string(), z.unknown())
-const tool = z.looseObject({ type: z.string() })
 const functionTool = z.object({
   type: z.literal('function'),
   name: functionName,
@@ -19,6 +18,8 @@ const functionTool = z.object({
   parameters: jsonSchema.nullish(),
   strict: z.boolean().nullish()
 })
+// The tools of OpenAI's own service are known, and refused by name.
+const tool = servedAs(z.looseObject({ type: z.string() }), functionTool)
 const toolChoice = z.union(
   [
     z.enum(['none', 'auto', 'required']),
@@ -70,12 +71,18 @@ const schema = z.object({
   tools: z.array(tool).max(MAX_TOOLS).optional(),
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: z.boolean().optional(),
-  text: z.object({ format: format.nullish(), verbosity: z.string().nullish() }).optional(),
+  text: z
+    .object({
+      format: format.nullish(),
+      verbosity: servedAs(z.string().nullable(), { enum: ['medium', null] }).optional()
+    })
+    .optional(),
   top_logprobs: z.number().int().min(0).max(20).optional(),
   include: z.array(included).max(20).optional(),
   metadata: z
     .record(z.string().max(64), z.string().max(512))
     .refine((pairs) => Object.keys(pairs).length <= 16, { error: 'expected at most 16 pairs' })
+    .meta({ maxProperties: 16 })
     .optional(),
   kwaai: kwaaiField.optional(),
   // Without effect on the answer, so there is nothing to refuse.
@@ -250,7 +257,7 @@ function toFormat(given: z.infer<typeof format>): TextFormatObject {
   return {
     type: 'json_schema',
     name: given.name,
-    description: given.description ?? null,
+    ...(given.description != null && { description: given.description }),
     schema: given.schema,
     strict: given.strict ?? false
   }

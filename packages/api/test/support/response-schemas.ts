@@ -38,7 +38,7 @@ const format = z.union([
   z.strictObject({
     type: z.literal('json_schema'),
     name: z.string(),
-    description: z.string().nullable(),
+    description: z.string().optional(),
     schema: z.record(z.string(), z.unknown()),
     strict: z.boolean()
   })
@@ -67,7 +67,7 @@ export const responseObject = z.strictObject({
       output_tokens_details: z.strictObject({ reasoning_tokens: count }),
       total_tokens: count
     })
-    .nullable(),
+    .optional(),
   background: z.literal(false),
   instructions: z.string().nullable(),
   max_output_tokens: z.int().min(1).nullable(),
