@@ -29,6 +29,7 @@ import { createModelHandler, createModelsHandler } from './models-handlers.ts'
 import { clientGone, logFailure, refusalOf, RequestRefused } from './refusals.ts'
 import { createEmbeddingHandler } from './embedding-handler.ts'
 import { createExplainHandler } from './explain-handler.ts'
+import { createOpenApiHandler } from './openapi/document.ts'
 import { createProvenance, noProvenanceHandler, type ProvenanceInit } from './provenance/provenance.ts'
 import { createGate } from './gate.ts'
 import { createGuard, type GuardInit } from './guard.ts'
@@ -167,6 +168,11 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     { method: 'GET', path: '/health', handler: createHealthHandler(init.health) },
     { method: 'GET', path: '/ready', handler: createReadyHandler(catalogue, retryAfterMs) },
     { method: 'GET', path: '/metrics', handler: createMetricsHandler(metrics.text) },
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      handler: createOpenApiHandler(() => routes, keys !== undefined)
+    },
     { method: 'GET', path: '/v1/models', handler: createModelsHandler(catalogue) },
     // Names have slashes, which not every client encodes.
     { method: 'GET', path: '/v1/models/:id{.+}', handler: createModelHandler(catalogue) },

@@ -51,8 +51,9 @@ export const never: z.ZodType = z.never()
 /**
  * Says what `/openapi.json` shows in the place of a schema that lets more in than is honoured, so that the rest can
  * be refused by name.
+ * @param served another schema, a JSON Schema, or false where nothing is honoured
  */
-export function servedAs<T extends z.ZodType>(schema: T, served: object | false): T {
+export function servedAs<T extends z.ZodType>(schema: T, served: z.ZodType | object | false): T {
   return schema.meta({ served })
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { refusalOfIssue } from '../parsing.ts'
+import { refusalOfIssue, servedAs } from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { MAX_INPUT_ITEMS } from './constants.ts'
 import { itemId } from './ids.ts'
@@ -56,10 +56,32 @@ const reference = z.object({ type: z.literal('item_reference').nullish(), id })
 // What a part may carry without effect; our own answers contain the first two.
 const partFields = new Set(['type', 'text', 'refusal', 'annotations', 'logprobs', 'prompt_cache_breakpoint'])
 
+// What {@link parseInput} takes, as one schema for the description.
+const textPart = z.object({ type: z.enum(['input_text', 'output_text', 'text']), text: z.string() })
+const refusalPart = z.object({ type: z.literal('refusal'), refusal: z.string() })
+const texts = z.union([z.string(), z.array(textPart).min(1)])
+const servedItem = z.union([
+  message.extend({ role: z.enum(['user', 'system', 'developer']), content: texts }),
+  message.extend({
+    role: z.literal('assistant'),
+    content: z.union([z.string(), z.array(z.union([textPart, refusalPart])).min(1)])
+  }),
+  functionCall,
+  functionCallOutput.extend({ output: texts }),
+  z.looseObject({ type: z.literal('reasoning') }),
+  reference.extend({ type: z.literal('item_reference') }),
+  // What has a role and no type is a message.
+  reference
+    .extend({ type: z.null().optional() })
+    .meta({ not: { required: ['role'], properties: { role: { type: 'string' } } } })
+])
+
 /** The field `input`; its items are checked by {@link parseInput}. */
-export const inputField: z.ZodType<string | Record<string, unknown>[]> = z.union(
-  [z.string(), z.array(z.looseObject({})).max(MAX_INPUT_ITEMS)],
-  { error: `expected a string or an array of at most ${MAX_INPUT_ITEMS} items` }
+export const inputField: z.ZodType<string | Record<string, unknown>[]> = servedAs(
+  z.union([z.string(), z.array(z.looseObject({})).max(MAX_INPUT_ITEMS)], {
+    error: `expected a string or an array of at most ${MAX_INPUT_ITEMS} items`
+  }),
+  z.union([z.string(), z.array(servedItem).max(MAX_INPUT_ITEMS)])
 )
 
 /**
