@@ -327,7 +327,7 @@ const qwen = `{%- if tools %}{{ '<|im_start|>system\\n' }}{%- for tool in tools 
 {%- for m in messages %}{%- if m.tool_calls %}{%- for c in m.tool_calls %}{{ '<tool_call>\\n{"name": "' + c.function.name + '", "arguments": ' + (c.function.arguments | tojson) + '}\\n</tool_call>' }}{% endfor %}
 {%- elif m.role == 'tool' %}{{ '<tool_response>' + m.name + ':' + m.tool_call_id + ':' + m.content + '</tool_response>' }}
 {%- else %}{{ m.role + ':' + m.content }}{% endif %}{% endfor %}`
-const llama = `{%- if tools is not none %}{% endif %}{# <|python_tag|> #}{%- for m in messages %}{%- if 'tool_calls' in m %}{{ '{"name": "' + m.tool_calls[0].function.name + '", "parameters": ' }}{{ m.tool_calls[0].function.arguments | tojson }}{{ '}' }}{% else %}{{ m.content }}{% endif %}{% endfor %}`
+const llama = `{%- if tools is not none %}{% endif %}{{ 'ipython' }}{%- for m in messages %}{%- if 'tool_calls' in m %}{{ '{"name": "' + m.tool_calls[0].function.name + '", "parameters": ' }}{{ m.tool_calls[0].function.arguments | tojson }}{{ '}' }}{% else %}{{ m.content }}{% endif %}{% endfor %}`
 
 test('a template that knows tools gets them in its own shape, and its format is used', async () => {
   const { engine, trace } = choiceEngine(['ok'])
@@ -358,6 +358,16 @@ test('a template that knows tools gets them in its own shape, and its format is 
     calls: [{ name: 'now', arguments: '{}' }]
   })
   expect(other.trace.rules[0]).toMatchObject({ triggers: ['{"name": "'], single: true })
+})
+
+test('a template that cannot show the tools of a request makes it invalid, by name', async () => {
+  const picky = `${qwen}{% if tools %}{{ tools[0].function.parameters.properties.place.type + 1 | nosuchfilter }}{% endif %}`
+  const { model } = setUp(choiceEngine(['ok']).engine, undefined, picky)
+  expect(await codeOf(answersOf(model.chat(ask({ tools: [weather] }))))).toEqual([
+    'ERR_MODEL_INVALID_REQUEST',
+    'tools'
+  ])
+  expect((await answersOf(model.chat(ask({ constraint: { type: 'json' } })))).answers[0]?.text).toBe('ok')
 })
 
 const wrong: readonly [Partial<ChatRequest>, string][] = [

@@ -48,6 +48,6 @@ export function toolFormatOf(source: string, names: ReadonlySet<string>): ToolFo
   if (source.includes('<tool_call>') && !source.includes('<function=')) {
     return source.includes('arguments') ? hermesFormat : undefined
   }
-  const llama = source.includes('<|python_tag|>') && source.includes('"parameters": ')
+  const llama = source.includes('ipython') && source.includes('"parameters": ')
   return llama ? llamaFormat : undefined
 }

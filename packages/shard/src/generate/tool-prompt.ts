@@ -2,15 +2,16 @@ import type { ChatMessage } from '@kwaai/interface'
 import type { CheckedTool } from './check-tools.ts'
 import { hermesFormat } from './tool-format.ts'
 
-/** A tool as Hugging Face's chat templates and OpenAI's API have it. */
-export function describeTool({ name, description, parameters }: CheckedTool): {
+/**
+ * A tool as Hugging Face's chat templates and OpenAI's API have it. Description and properties are there in any case:
+ * templates count on them.
+ */
+export function describeTool({ name, description = '', parameters }: CheckedTool): {
   type: 'function'
-  function: { name: string; description?: string; parameters: unknown }
+  function: { name: string; description: string; parameters: unknown }
 } {
-  return {
-    type: 'function',
-    function: { name, ...(description === undefined ? {} : { description }), parameters }
-  }
+  const properties = parameters['properties'] ?? {}
+  return { type: 'function', function: { name, description, parameters: { ...parameters, properties } } }
 }
 
 function instructions(tools: readonly CheckedTool[], single: boolean): string {
