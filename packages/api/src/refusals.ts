@@ -63,6 +63,9 @@ export function unavailable(message: string, retryAfterMs: number): Refusal {
   }
 }
 
+/** A 429: it could be served, but for all the others. */
+const queueFull = { status: 429, type: 'rate_limit_error', code: 'too_many_generations' } as const
+
 /** What a request calls the things that a model's error is about. */
 export interface RequestWords {
   /** The field that holds the text: `messages`, `prompt`, `input`. */
@@ -87,7 +90,8 @@ export function refusalOf(
         const ms = details['retryAfterMs']
         const known = typeof ms === 'number' && Number.isFinite(ms) && ms >= 0
         // The model's own words say what is missing, such as which blocks nobody serves.
-        return unavailable(error.message.slice(0, 500), known ? ms : defaultRetryAfterMs)
+        const refusal = unavailable(error.message.slice(0, 500), known ? ms : defaultRetryAfterMs)
+        return details['queueFull'] === true ? { ...refusal, ...queueFull } : refusal
       }
       case 'ERR_MODEL_CONTEXT_EXCEEDED':
         return {

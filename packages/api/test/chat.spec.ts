@@ -57,6 +57,16 @@ const failures: [string, unknown, number, string, string | null, string][] = [
     'later'
   ],
   [
+    'too many wait',
+    new KwaaiError('ERR_MODEL_UNAVAILABLE', 'come later', {
+      details: { retryAfterMs: 2500, queueFull: true }
+    }),
+    429,
+    'too_many_generations',
+    null,
+    'later'
+  ],
+  [
     'the context is too short',
     new KwaaiError('ERR_MODEL_CONTEXT_EXCEEDED', 'secret', {
       details: { promptTokens: 3000, contextLength: 2048 }
@@ -93,7 +103,7 @@ test.each(failures)('%s', async (_, error, status, code, param, text) => {
       const response = await createApi({}, { models: [createFakeModel(failAfter(pieces, error))] }).fetch(
         chat({ stream })
       )
-      if (status === 503) {
+      if (status === 503 || status === 429) {
         expect([response.headers.get('retry-after'), response.headers.get('retry-after-ms')]).toEqual([
           '3',
           '2500'

@@ -260,9 +260,9 @@ export interface RouteExplanation {
  * What the API serves: a chain of shards, a local backend or another server, all alike.
  *
  * Errors that every implementation uses, so that a server can map them: `ERR_MODEL_UNAVAILABLE` (nobody can
- * serve now; `details.retryAfterMs`), `ERR_MODEL_CONTEXT_EXCEEDED` (`details.promptTokens`,
- * `details.contextLength`), `ERR_MODEL_UNSUPPORTED` (`details.param`), `ERR_MODEL_INVALID_REQUEST`
- * (`details.param`). Their messages are written for whoever asked.
+ * serve now; `details.retryAfterMs`, and `details.queueFull` where only too many wait),
+ * `ERR_MODEL_CONTEXT_EXCEEDED` (`details.promptTokens`, `details.contextLength`), `ERR_MODEL_UNSUPPORTED`
+ * (`details.param`), `ERR_MODEL_INVALID_REQUEST` (`details.param`). Their messages are written for whoever asked.
  */
 export interface LanguageModel {
   readonly specification: 'kwaai.language-model/1'

@@ -16,6 +16,7 @@ function setUp(maxActive: number, maxWaiting: number) {
       leaves.push(await line.enter(caller, signal === undefined ? {} : { signal }))
       admitted.push(name)
     } catch (error) {
+      if (KwaaiError.is(error)) expect(error.details['queueFull']).toBe(true)
       refused.push([name, KwaaiError.is(error) ? error.details['retryAfterMs'] : error])
     }
   }

@@ -15,8 +15,8 @@ export interface WaitingLine {
    * Waits for a place. Callers take turns, however many of the waiting are theirs.
    *
    * @returns what gives the place back.
-   * @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` with `details.retryAfterMs` when too many wait already; where
-   * the line is full, the last one of the caller with most in it makes place for who has fewer.
+   * @throws A KwaaiError `ERR_MODEL_UNAVAILABLE` with `details.queueFull` and `details.retryAfterMs` when too many
+   * wait already; where the line is full, the last one of the caller with most in it makes place for who has fewer.
    */
   enter(caller: string, options?: CallOptions): Promise<() => void>
   /** Takes a place that is free and that nobody waits for; what gives it back. */
@@ -54,7 +54,7 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
       'ERR_MODEL_UNAVAILABLE',
       `Cannot generate: ${active} answers are under way already${others}`,
       {
-        details: { retryAfterMs }
+        details: { retryAfterMs, queueFull: true }
       }
     )
   }
