@@ -54,8 +54,12 @@ export function createTokenSession(init: TokenSessionInit): TokenSession {
     ending ??= leave(underWay === 0 && !broken ? { tokens, tileRows } : undefined)
     return ending
   }
-  // What the end says matters to who disposes; here it would be nobody's.
-  const onAbort = (): void => void end().catch(() => undefined)
+  const onAbort = (): void => {
+    // Whoever cancels wants its memory back at the servers, not kept for a next request.
+    broken = true
+    // What the end says matters to who disposes; here it would be nobody's.
+    void end().catch(() => undefined)
+  }
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted) onAbort()
 
