@@ -30,7 +30,7 @@ export interface Catalogue {
   /** All embedders that do. */
   embedders(signal: AbortSignal): Promise<EmbedderEntry[]>
   /**
-   * The model of a name.
+   * The model of a name, with what it said of itself before: its name stays, what else it says may have changed.
    * @throws A `RequestRefused` with 404 when no model has it, 503 when one that may have it is silent, 400 when it
    * is an embedder's.
    */
@@ -53,6 +53,17 @@ export interface CatalogueInit {
 /** Asks the models about themselves, anew for each request: what is ready changes. */
 export function createCatalogue(init: CatalogueInit): Catalogue {
   const { models, embedders, clock, timeoutMs, logger } = init
+  // A model keeps its name: a request that names one whose name is known asks nobody else.
+  const described = new WeakMap<LanguageModel, ModelDescription>()
+  const findRemembered = (id: string): CatalogueEntry | undefined => {
+    for (const model of typeof models === 'function' ? models() : models) {
+      const description = described.get(model)
+      // Whoever was silent so far may have the name, and comes first.
+      if (description === undefined) return undefined
+      if (description.id === id) return { model, description }
+    }
+    return undefined
+  }
 
   const describe = async <Description>(
     one: { describe(options?: CallOptions): Promise<Description> },
@@ -76,7 +87,9 @@ export function createCatalogue(init: CatalogueInit): Catalogue {
     Promise.all(
       (typeof models === 'function' ? models() : models).map(async (model) => {
         const description = await describe(model, signal)
-        return description && { model, description }
+        if (description === undefined) return undefined
+        described.set(model, description)
+        return { model, description }
       })
     )
   const allEmbedders = (signal: AbortSignal): Promise<(EmbedderEntry | undefined)[]> =>
@@ -95,6 +108,8 @@ export function createCatalogue(init: CatalogueInit): Catalogue {
       : modelNotFound(id)
 
   const find: Catalogue['find'] = async (id, signal) => {
+    const remembered = findRemembered(id)
+    if (remembered !== undefined) return remembered
     const entries = await allModels(signal)
     const found = entries.find((entry) => entry?.description.id === id)
     if (found !== undefined) return found

@@ -1,6 +1,8 @@
 import type { Clock } from '@kwaai/interface'
 
 const encoder = new TextEncoder()
+// A reason made once: an error of its own for each stream would cost more than the timer.
+const over = new Error('The stream is over')
 const ping = encoder.encode(': ping\n\n')
 
 /** How a stream is kept alive and when it is given up. */
@@ -36,7 +38,7 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
       if (!pulling || (controller.desiredSize ?? 0) < 0) {
         stalledMs += keepAliveMs
         if (stalledMs < init.stallTimeoutMs) continue
-        done.abort()
+        done.abort(over)
         init.stop()
         controller.error(new Error('The reader took nothing for too long'))
         return
@@ -59,10 +61,10 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
           if (done.signal.aborted) return
           silent = false
           if (frame.done !== true) return controller.enqueue(encoder.encode(frame.value))
-          done.abort()
+          done.abort(over)
           controller.close()
         } catch (error) {
-          done.abort()
+          done.abort(over)
           if (init.failed === undefined) throw error
           controller.enqueue(encoder.encode(init.failed(error)))
           controller.close()
@@ -71,7 +73,7 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
         }
       },
       cancel() {
-        done.abort()
+        done.abort(over)
         init.stop()
       }
     },

@@ -120,7 +120,7 @@ export async function respond(
     }
     const writer = task.writer(answer)
     const first = generation.next()
-    const begun = await firstOrLate(first, generation.signal, clock, keepAliveMs)
+    const begun = await firstOrLate(first, clock, keepAliveMs)
     return new Response(
       createEventStream({
         frames: framesOf(generation, first, answer, writer, () => end('completed')),
@@ -192,23 +192,22 @@ function framesOf(
   }
 }
 
+// A reason made once: an error of its own each time would cost more than the waiting.
+const over = new Error('It is over')
+
 /**
  * A model that fails at once is answered with a status of its own; one that takes its time gets the 200 of a
  * stream, so that the client sees life.
  */
-async function firstOrLate<T>(
-  first: Promise<T>,
-  stopped: AbortSignal,
-  clock: Clock,
-  keepAliveMs: number
-): Promise<T | undefined> {
+async function firstOrLate<T>(first: Promise<T>, clock: Clock, keepAliveMs: number): Promise<T | undefined> {
+  // A generation that is stopped fails at once, so its first event ends the waiting too.
   const waiting = new AbortController()
-  const late = clock.sleep(keepAliveMs, { signal: AbortSignal.any([waiting.signal, stopped]) })
+  const late = clock.sleep(keepAliveMs, { signal: waiting.signal })
   first.catch(() => undefined)
   late.catch(() => undefined)
   try {
     return (await Promise.race([first, late])) ?? undefined
   } finally {
-    waiting.abort()
+    waiting.abort(over)
   }
 }
