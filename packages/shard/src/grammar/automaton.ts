@@ -1,0 +1,235 @@
+import type { Program, Step } from './program.ts'
+
+/** A frame of the stack: where a rule returns to, or how often a loop ran. */
+interface Frame {
+  readonly id: number
+  readonly step: number
+  readonly count: number
+  readonly below: Frame | undefined
+  /** Frames that lie on this one. */
+  readonly above: Map<number, Frame>
+}
+
+interface Position {
+  readonly step: number
+  readonly stack: Frame | undefined
+}
+
+/** Everywhere a text may stand in its grammar after the same bytes. */
+export interface State {
+  readonly positions: readonly Position[]
+  /** True where the text may end. */
+  readonly accepting: boolean
+  /** Where each class of bytes leads: null nowhere, undefined not yet known. */
+  readonly next: (State | null | undefined)[]
+  /** How many letters, digits and spaces may follow in any order, where that was asked for. */
+  words?: number
+  /** The tokens that may follow, where they were asked for. */
+  mask?: Int32Array
+}
+
+/** A text may stand in too many places of its grammar at once. */
+export class AmbiguityError extends Error {
+  override readonly name: string = 'AmbiguityError'
+}
+
+/** The bytes most tokens consist of: letters, digits and the space. */
+export const wordBytes: readonly boolean[] = Array.from({ length: 256 }, (_, byte) =>
+  /[A-Za-z0-9 ]/.test(String.fromCharCode(byte))
+)
+
+// No token of a known vocabulary has a longer word.
+const maxWordRun = 128
+
+/** A program that runs on bytes. States are made when they are first reached, and kept for a while. */
+export interface Automaton {
+  readonly start: State
+  /** Bytes that no step tells apart have the same class. */
+  readonly classOf: Uint8Array
+  /** @throws an AmbiguityError. */
+  step(state: State, byteClass: number): State | null
+  /** At least so many letters, digits and spaces may follow in any order. */
+  wordRun(state: State): number
+  /** Remembers a mask at its state; forgets all when there are too many. */
+  keepMask(state: State, mask: Int32Array): void
+}
+
+/** Bounds of what an automaton holds. */
+export interface AutomatonLimits {
+  /** Places in the grammar a text may be at at once. */
+  positions: number
+  /** States that are remembered. */
+  states: number
+  /** Masks that are remembered. */
+  masks: number
+}
+
+/** An automaton for a program: its stack lets rules nest, its counters make long repetitions as cheap as short ones. */
+export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimits): Automaton {
+  const { classOf, classes, accepts } = byteClasses(steps)
+  let frames = 0
+  let bottom = new Map<number, Frame>()
+  let states = new Map<string, State>()
+  let masked: State[] = []
+
+  const push = (step: number, count: number, below: Frame | undefined): Frame => {
+    const above = below === undefined ? bottom : below.above
+    const key = step * 0x100000 + count
+    const known = above.get(key)
+    if (known !== undefined) return known
+    const frame: Frame = { id: ++frames, step, count, below, above: new Map() }
+    above.set(key, frame)
+    return frame
+  }
+
+  const intern = (seeds: readonly Position[]): State | null => {
+    const seen = new Set<number>()
+    const positions: (Position & { key: number })[] = []
+    let accepting = false
+    const queue = [...seeds]
+    for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
+      const { stack } = at
+      const key = (stack?.id ?? 0) * 0x100000 + at.step
+      if (seen.has(key)) continue
+      seen.add(key)
+      if (seen.size > limits.positions) throw new AmbiguityError('The grammar is too ambiguous')
+      const step = steps[at.step] as Step
+      switch (step.op) {
+        case 'bytes':
+          positions.push({ step: at.step, stack, key })
+          break
+        case 'fork':
+          for (const next of step.next) queue.push({ step: next, stack })
+          break
+        case 'call':
+          // What returns at once needs no frame, so that a rule may end with itself for ever.
+          queue.push({
+            step: step.entry,
+            stack: steps[step.next]?.op === 'return' ? stack : push(step.next, 0, stack)
+          })
+          break
+        case 'return':
+          if (stack === undefined) accepting = true
+          else queue.push({ step: stack.step, stack: stack.below })
+          break
+        case 'loop':
+          if (step.end >= 0) queue.push({ step: step.end, stack })
+          queue.push({ step: step.body, stack: push(at.step, 0, stack) })
+          break
+        case 'again': {
+          const count = (stack?.count ?? 0) + 1
+          if (count >= step.min) queue.push({ step: step.next, stack: stack?.below })
+          if (count < step.max) {
+            const { body } = steps[step.loop] as Extract<Step, { op: 'loop' }>
+            // Without an upper end, only whether there were enough matters.
+            const kept = step.max === Infinity ? Math.min(count, step.min) : count
+            queue.push({ step: body, stack: push(step.loop, kept, stack?.below) })
+          }
+        }
+      }
+    }
+    if (positions.length === 0 && !accepting) return null
+    positions.sort((a, b) => a.key - b.key)
+    const name = `${accepting ? '!' : ''}${positions.map(({ key }) => key).join()}`
+    const known = states.get(name)
+    if (known !== undefined) return known
+    if (states.size >= limits.states) {
+      // Who holds a state goes on with it; what is reached from now on is made anew.
+      states = new Map()
+      bottom = new Map()
+      masked = []
+    }
+    const state: State = {
+      positions,
+      accepting,
+      next: Array.from<undefined>({ length: classes })
+    }
+    states.set(name, state)
+    return state
+  }
+
+  const step = (state: State, byteClass: number): State | null => {
+    const known = state.next[byteClass]
+    if (known !== undefined) return known
+    const seeds = state.positions
+      .filter(({ step }) => accepts[step]?.[byteClass])
+      .map(({ step, stack }) => ({ step: (steps[step] as Extract<Step, { op: 'bytes' }>).next, stack }))
+    const next = seeds.length === 0 ? null : intern(seeds)
+    state.next[byteClass] = next
+    return next
+  }
+  const wordClasses = [...new Set(classOf.filter((_, byte) => wordBytes[byte]))]
+  /** Where every letter, digit and space leads, if it is one place. */
+  const afterWord = (state: State): State | null => {
+    const [first = 0, ...others] = wordClasses
+    const next = step(state, first)
+    return next !== null && others.every((other) => step(state, other) === next) ? next : null
+  }
+
+  const start = intern([{ step: entry, stack: undefined }]) ?? { positions: [], accepting: false, next: [] }
+  return {
+    start,
+    classOf,
+    step,
+    wordRun(state) {
+      if (state.words !== undefined) return state.words
+      let run = 0
+      for (let at = state; run < maxWordRun; run++) {
+        const next = afterWord(at)
+        if (next === at) run = maxWordRun
+        if (next === null || next === at) break
+        if (next.words !== undefined) {
+          run += next.words + 1
+          break
+        }
+        at = next
+      }
+      state.words = Math.min(run, maxWordRun)
+      return state.words
+    },
+    keepMask(state, mask) {
+      if (masked.length >= limits.masks) {
+        for (const other of masked) delete other.mask
+        masked = []
+      }
+      state.mask = mask
+      masked.push(state)
+    }
+  }
+}
+
+/** Divides the bytes into classes that every step treats alike. */
+function byteClasses(steps: readonly Step[]): {
+  classOf: Uint8Array
+  classes: number
+  accepts: (readonly boolean[] | undefined)[]
+} {
+  const cuts = new Set([0])
+  for (const step of steps) {
+    if (step.op !== 'bytes') continue
+    for (const [from, to] of step.ranges) {
+      cuts.add(from)
+      cuts.add(to + 1)
+    }
+  }
+  const classOf = new Uint8Array(256)
+  let last = -1
+  const first: number[] = []
+  for (let byte = 0; byte < 256; byte++) {
+    if (cuts.has(byte)) {
+      last++
+      first.push(byte)
+    }
+    classOf[byte] = last
+  }
+  const rows = new Map<unknown, boolean[]>()
+  const accepts = steps.map((step) => {
+    if (step.op !== 'bytes') return undefined
+    const known = rows.get(step.ranges)
+    if (known !== undefined) return known
+    const row = first.map((byte) => step.ranges.some(([from, to]) => byte >= from && byte <= to))
+    rows.set(step.ranges, row)
+    return row
+  })
+  return { classOf, classes: first.length, accepts }
+}
