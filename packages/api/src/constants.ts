@@ -1,6 +1,9 @@
 /** Largest request body taken, in bytes. A chat of 128k tokens is about 600 kB of JSON. */
 export const DEFAULT_MAX_BODY_BYTES: number = 8 * 1024 * 1024
 
+/** Levels a body nests at most; schemas of OpenAI's strict mode have ten. */
+export const MAX_BODY_DEPTH = 200
+
 /** How long a stream may be silent before a comment keeps it alive. Proxies commonly give up after 30 to 60 s. */
 export const DEFAULT_KEEP_ALIVE_MS = 10_000
 

@@ -157,6 +157,7 @@ const unsupported: [string, Record<string, unknown>][] = [
   ['moderation', { moderation: { model: 'm' } }],
   ['reasoning', { reasoning: { effort: 'high' } }],
   ['reasoning', { reasoning: { summary: 'auto' } }],
+  ['reasoning', { reasoning: { constructor: 1 } }],
   ['service_tier', { service_tier: 'flex' }],
   ['truncation', { truncation: 'auto' }],
   ['text.verbosity', { text: { verbosity: 'low' } }],
@@ -191,6 +192,8 @@ const wrong: [string, string | null, Record<string, unknown>][] = [
     { input: [{ role: 'user', content: [{ type: 'input_text' }] }] }
   ],
   ['missing_required_parameter', 'input[0].id', { input: [{}] }],
+  ['invalid_type', 'input[0].type', { input: [{ type: { toString: 1 } }] }],
+  ['invalid_type', 'input[1]', { input: [user, null] }],
   ['missing_required_parameter', 'input[0].arguments', { input: [{ ...call, arguments: undefined }] }],
   ['invalid_value', 'input', { input: [user, output] }],
   ['invalid_value', 'input', { input: [user, call] }],

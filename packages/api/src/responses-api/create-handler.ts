@@ -15,20 +15,18 @@ export interface CreateResponseHandlerInit extends HandlerInit {
   responses: StoredResponses
 }
 
+const fields: ReadonlyMap<string, string> = new Map([
+  ['maxTokens', 'max_output_tokens'],
+  ['constraint', 'text.format'],
+  ['messages', 'input'],
+  ['logprobs', 'top_logprobs'],
+  ['route', 'kwaai'],
+  // A model that cannot show itself calls of earlier turns.
+  ['tool_calls', 'input']
+])
+
 /** How a request of this route calls what a model's error is about. */
-const words: RequestWords = {
-  text: 'input',
-  param: (option) =>
-    ({
-      maxTokens: 'max_output_tokens',
-      constraint: 'text.format',
-      messages: 'input',
-      logprobs: 'top_logprobs',
-      route: 'kwaai',
-      // A model that cannot show itself calls of earlier turns.
-      tool_calls: 'input'
-    })[option]
-}
+const words: RequestWords = { text: 'input', param: (option) => fields.get(option) }
 
 /** Makes the handler of `POST /v1/responses`. */
 export function createResponseHandler(init: CreateResponseHandlerInit): Handler {

@@ -108,7 +108,8 @@ export function parseInput(input: string | readonly Record<string, unknown>[]): 
         const [issue] = result.error.issues
         throw refusalOfIssue(issue && { ...issue, path: ['input', index, ...issue.path] }, { input: given })
       }
-      for (const name of Object.keys(item)) if (!(name in schema.shape)) ignored.add(`input[].${name}`)
+      for (const name of Object.keys(item))
+        if (!Object.hasOwn(schema.shape, name)) ignored.add(`input[].${name}`)
       return result.data
     }
     const textsOf = (value: Content, where: string, types: readonly string[]): string[] =>
@@ -125,6 +126,8 @@ export function parseInput(input: string | readonly Record<string, unknown>[]): 
     }
 
     const type = item['type'] ?? (typeof item['role'] === 'string' ? 'message' : undefined)
+    if (type !== undefined && typeof type !== 'string')
+      throw invalid(`'${at}.type' has to be a string`, `${at}.type`, 'invalid_type')
     switch (type) {
       case 'message': {
         const { role, content: said, id: own } = check(message)
@@ -164,7 +167,7 @@ export function parseInput(input: string | readonly Record<string, unknown>[]): 
       case 'item_reference':
         return { type: 'item_reference', id: check(reference).id, at: `${at}.id` }
       default:
-        throw unsupported(`${at}.type`, `: items of type '${String(type).slice(0, 50)}' have no meaning here`)
+        throw unsupported(`${at}.type`, `: items of type '${type.slice(0, 50)}' have no meaning here`)
     }
   })
   return { items: items.filter((item) => item !== undefined), ignored: [...ignored] }

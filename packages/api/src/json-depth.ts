@@ -1,0 +1,35 @@
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
+/**
+ * Whether a JSON text nests no more than `levels` deep. What JSON.parse reads without a stack, JSON.stringify and
+ * every other walk of the value needs one for; so it is known before the text is parsed.
+ */
+export function nestsWithin(text: string, levels: number): boolean {
+  // A text that is no deeper than long needs no look.
+  if (text.length <= levels) return true
+  let depth = 0
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
+      at = endOfString(text, at + 1)
+      if (at < 0) return true
+      continue
+    }
+    // `{` and `[`, `}` and `]` differ by one bit, in which no other character of JSON joins them.
+    const bracket = code & ~0x20
+    if (bracket === 0x5b && ++depth > levels) return false
+    if (bracket === 0x5d) depth--
+  }
+  return true
+}
+
+/** Where the string ends that began before `at`, or -1; jumps from quote to quote, for most text is in strings. */
+function endOfString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0
+    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH && end - 1 - slashes >= at) slashes++
+    if (slashes % 2 === 0) return end
+  }
+  return -1
+}
