@@ -90,8 +90,8 @@ describe('a text over the limit', () => {
       embedder.embed({ input: ['word '.repeat(2_000_000)] }),
       'ERR_MODEL_CONTEXT_EXCEEDED'
     )
-    // What the first 131,072 characters hold: 26,214 words and a piece.
-    expect(details['promptTokens']).toBe(26_214 + 1 + 2)
+    // What the first 65,536 characters hold: 13,107 words and a piece.
+    expect(details['promptTokens']).toBe(13_107 + 1 + 2)
     const spaces = await refused(
       embedder.embed({ input: [' '.repeat(200_000)] }),
       'ERR_MODEL_INVALID_REQUEST'

@@ -1,4 +1,5 @@
 import { KwaaiError } from '@kwaai/interface'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createWordPieceTokenizer } from '../src/encoder/index.ts'
 import { toyTokenizer } from './encoder-toy.ts'
@@ -25,6 +26,35 @@ test('an encoder reads a frame around them', () => {
   expect(tokenizer.framed([6, 7])).toEqual([2, 6, 7, 3])
   expect(tokenizer.framed([])).toEqual([2, 3])
   expect(tokenizer.vocabularySize).toBe(12)
+})
+
+test('parts of a text have the tokens of the text, whatever stands at a cut', () => {
+  const piece = fc.constantFrom(
+    ' ',
+    '  ',
+    'cat',
+    'mats',
+    'a',
+    '[SEP]',
+    ',',
+    '\u0301',
+    '\u03a3',
+    '\u6211',
+    '\n',
+    'dog'
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 60 }), fc.integer({ min: 1, max: 40 }), (pieces, length) => {
+      const text = pieces.join('')
+      const parts = [...tokenizer.parts(text, length)]
+      expect(parts.join('')).toBe(text)
+      expect(parts).not.toContain('')
+      expect(parts.flatMap((part) => tokenizer.encode(part))).toEqual(tokenizer.encode(text))
+    })
+  )
+  expect([...tokenizer.parts('a cat on the mat', 6)]).toEqual(['a cat', ' on', ' the', ' mat'])
+  expect([...tokenizer.parts('xxxxxxxxxx a', 3)]).toEqual(['xxxxxxxxxx', ' a'])
+  expect([...tokenizer.parts('', 3)]).toEqual([])
 })
 
 describe('other tokenizers are refused', () => {

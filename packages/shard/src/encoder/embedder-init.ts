@@ -23,7 +23,7 @@ export interface OnnxEmbedderInit {
   maxRequests?: number
   /** Texts of a request at most. Default 2,048. */
   maxTexts?: number
-  /** Characters of a text that are looked at at most. Default 131,072. */
+  /** Characters of a text that are looked at at most. Default 65,536. */
   maxCharacters?: number
   /** In browsers: where ONNX Runtime's files lie. Default: beside its module. */
   wasmPaths?: WasmPaths
@@ -80,7 +80,7 @@ export function checkEmbedderInit(
     maxRequests: count('maxRequests', 64, 1, 65_536),
     limits: {
       maxTexts: count('maxTexts', 2_048, 1, 65_536),
-      maxCharacters: count('maxCharacters', 131_072, 1, 2 ** 27)
+      maxCharacters: count('maxCharacters', 65_536, 1, 2 ** 27)
     }
   }
 }

@@ -18,6 +18,8 @@ type Input = readonly (string | readonly number[])[]
 
 /** Milliseconds after which tokenizing lets others have the thread. */
 const sliceMs = 10
+/** Characters that are looked at between two glances at the clock. */
+const partCharacters = 2_048
 
 /**
  * Makes what turns a request's texts into the tokens an encoder reads. All are checked before any is encoded.
@@ -38,38 +40,43 @@ export function createEmbeddingTokens(
       { details: { promptTokens, contextLength: maxTokens, index } }
     )
 
-  const encodeText = (text: string, index: number): number[] => {
-    if (text.length > maxCharacters) {
-      // Counting a text of megabytes would keep the thread: what its beginning holds is enough to refuse it.
-      const least = tokenizer.encode(text.slice(0, maxCharacters)).length + framingTokens
-      if (least > maxTokens) throw tooLong(index, least, 'at least ')
-      throw invalid(index, `it has ${text.length} characters, ${maxCharacters} is the most`)
-    }
-    return tokenizer.encode(text)
-  }
   const checkTokens = (tokens: readonly number[], index: number): readonly number[] => {
     if (tokens.length + framingTokens > maxTokens) throw tooLong(index, tokens.length + framingTokens)
     const wrong = tokens.findIndex((id) => !Number.isSafeInteger(id) || id < 0 || id >= vocabularySize)
     if (wrong < 0) return tokens
     throw invalid(index, `its token ${wrong} is no id from 0 to ${vocabularySize - 1}`)
   }
+  /** Tokens of a text; those of a text of megabytes are counted as far as it is looked at. */
+  const encodeText = async (text: string, index: number, pause: () => Promise<void>): Promise<number[]> => {
+    const whole = text.length <= maxCharacters
+    const tokens: number[] = []
+    for (const part of tokenizer.parts(text.slice(0, maxCharacters), partCharacters)) {
+      for (const id of tokenizer.encode(part)) tokens.push(id)
+      await pause()
+    }
+    const framed = tokens.length + framingTokens
+    if (framed > maxTokens) throw tooLong(index, framed, whole ? '' : 'at least ')
+    if (whole) return tokens
+    throw invalid(index, `it has ${text.length} characters, ${maxCharacters} is the most`)
+  }
 
   return async (input, { signal }) => {
     if (!Array.isArray(input)) throw invalid(undefined, 'it is no list')
     if (input.length > maxTexts)
       throw invalid(undefined, `it has ${input.length} texts, ${maxTexts} is the most`)
-    const texts: number[][] = []
     let last = clock.monotonic()
+    const pause = async (): Promise<void> => {
+      if (clock.monotonic() - last < sliceMs) return
+      await clock.sleep(0, signal === undefined ? {} : { signal })
+      last = clock.monotonic()
+    }
+    const texts: number[][] = []
     for (const [index, each] of (input as Input).entries()) {
       if (typeof each !== 'string' && !Array.isArray(each))
         throw invalid(index, 'it is neither a text nor a list of tokens')
-      const tokens = typeof each === 'string' ? encodeText(each, index) : checkTokens(each, index)
-      const framed = tokens.length + framingTokens
-      if (framed > maxTokens) throw tooLong(index, framed)
+      const tokens =
+        typeof each === 'string' ? await encodeText(each, index, pause) : checkTokens(each, index)
       texts.push(tokenizer.framed(tokens))
-      if (clock.monotonic() - last < sliceMs) continue
-      await clock.sleep(0, signal === undefined ? {} : { signal })
-      last = clock.monotonic()
     }
     return texts
   }

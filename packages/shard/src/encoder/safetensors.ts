@@ -47,8 +47,7 @@ export interface ReadSafetensorsOptions extends CallOptions {
   maxTensors?: number
 }
 
-/** Bytes of a header at most, where the caller names no other limit. */
-export const defaultMaxHeaderBytes: number = 16_777_216
+const defaultMaxHeaderBytes = 16_777_216
 const defaultMaxTensors = 65_536
 const maxDimensions = 8
 const maxNameLength = 1_024

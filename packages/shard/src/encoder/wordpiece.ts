@@ -15,6 +15,8 @@ export interface WordPieceTokenizer {
   readonly vocabularySize: number
   /** Tokens of the text itself; names of special tokens in it become those, as in every tokenizer of this kind. */
   encode(text: string): number[]
+  /** Cuts a text at spaces into parts of some `length` characters whose tokens are, together, those of the text. */
+  parts(text: string, length: number): Iterable<string>
   /** The tokens an encoder reads: with `[CLS]` before them and `[SEP]` behind. */
   framed(tokens: readonly number[]): number[]
 }
@@ -35,9 +37,10 @@ export function createWordPieceTokenizer(files: WordPieceFiles): WordPieceTokeni
   const json = object(files.tokenizer, 'tokenizer.json')
   const config = object(files.tokenizerConfig, 'tokenizer_config.json')
   const model = object(json['model'], 'model')
+  const normalizer = object(json['normalizer'], 'normalizer')
   const parts: [string, unknown, string][] = [
     ['model', model['type'], 'WordPiece'],
-    ['normalizer', object(json['normalizer'], 'normalizer')['type'], 'BertNormalizer'],
+    ['normalizer', normalizer['type'], 'BertNormalizer'],
     ['pre_tokenizer', object(json['pre_tokenizer'], 'pre_tokenizer')['type'], 'BertPreTokenizer']
   ]
   for (const [part, found, wanted] of parts)
@@ -57,6 +60,8 @@ export function createWordPieceTokenizer(files: WordPieceFiles): WordPieceTokeni
   const first = special('cls_token')
   const last = special('sep_token')
   special('unk_token')
+  // A token with a space in it may lie across a cut.
+  const spaced = [...ids.keys()].some((token) => token.includes(' '))
   let tokenizer: HubTokenizer
   try {
     tokenizer = new HubTokenizer(json, config)
@@ -66,7 +71,8 @@ export function createWordPieceTokenizer(files: WordPieceFiles): WordPieceTokeni
   return {
     // Ids may leave gaps, so the largest counts.
     vocabularySize: [...ids.values()].reduce((most, id) => Math.max(most, id + 1), 0),
-    encode: (text) => tokenizer.encode(wellFormed(text), { add_special_tokens: false }).ids,
+    encode: (text) => tokenizer.encode(prepared(text, normalizer), { add_special_tokens: false }).ids,
+    parts: (text, length) => (spaced ? [text] : cut(text, length)),
     framed: (tokens) => [first, ...tokens, last]
   }
 }
@@ -99,7 +105,29 @@ function vocabulary(vocab: unknown, added: unknown): ReadonlyMap<string, number>
   return ids
 }
 
-/** Halves of surrogate pairs have no UTF-8; they become U+FFFD. */
-function wellFormed(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, '\uFFFD')
+function* cut(text: string, length: number): Iterable<string> {
+  for (let from = 0; from < text.length;) {
+    let to = text.length
+    if (from + length < to) {
+      const before = text.lastIndexOf(' ', from + length)
+      const after = before > from ? before : text.indexOf(' ', from + length)
+      if (after > from) to = after
+    }
+    yield text.slice(from, to)
+    from = to
+  }
+}
+
+// What the Rust library, whose tokens these are, calls Chinese beyond the first 65,536 characters (BertNormalizer).
+const rareHan =
+  /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu
+
+/** Does beforehand what the library for JavaScript does otherwise than that for Rust. */
+function prepared(text: string, { lowercase, handle_chinese_chars: han }: Json): string {
+  // Halves of surrogate pairs have no UTF-8.
+  let plain = text.replace(/\p{Surrogate}/gu, '\uFFFD')
+  // It looks at halves of surrogate pairs, so it takes no rare character for a word of its own.
+  if (han === true) plain = plain.replace(rareHan, ' $& ')
+  // JavaScript has another small sigma at the end of a word.
+  return lowercase === true ? plain.replaceAll('\u03a3', '\u03c3') : plain
 }
