@@ -25,13 +25,14 @@ export function createEmbeddingHandler(init: HandlerInit): Handler {
       if ('embedder' in entry) checkDimensions(parsed.dimensions, entry.description.dimensions)
       const embedder = 'embedder' in entry ? entry.embedder : entry.model
       const model = entry.description.id
+      const id = randomId('embd-', init.random)
 
       const end = async (
         outcome: Pick<AnswerOutcome, 'outcome' | 'usage' | 'error'>
       ): Promise<string | undefined> => {
         try {
           return await admission.end({
-            id: randomId('embd-', init.random),
+            id,
             kind: 'embedding',
             model,
             created: Math.floor(clock.now() / 1000),
@@ -64,7 +65,12 @@ export function createEmbeddingHandler(init: HandlerInit): Handler {
           model,
           usage: { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens }
         }
-        return reply(list, 200, { ...ignoredHeader(parsed.ignored), ...receiptHeader(receipt) })
+        return reply(list, 200, {
+          // OpenAI's list has no id of its own; the provenance is asked for by this one.
+          'x-kwaai-answer': id,
+          ...ignoredHeader(parsed.ignored),
+          ...receiptHeader(receipt)
+        })
       } catch (error) {
         if (request.signal.aborted) {
           void end({ outcome: 'cancelled' })

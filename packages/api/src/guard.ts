@@ -96,6 +96,7 @@ const knownHeader =
 
 const exposedHeaders: string = [
   'x-request-id',
+  'x-kwaai-answer',
   'x-kwaai-ignored',
   'x-kwaai-chain',
   'x-kwaai-receipt',

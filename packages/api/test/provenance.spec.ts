@@ -11,7 +11,7 @@ import {
   type ProvenanceRecord
 } from '@kwaai/api'
 import { expect, test } from 'vitest'
-import { createFakeModel, failAfter, say, type Script } from './support/fake-model.ts'
+import { createFakeEmbedder, createFakeModel, failAfter, say, type Script } from './support/fake-model.ts'
 import { chat, expectError, get } from './support/requests.ts'
 
 const signer = createIdentity({ seed: new Uint8Array(32).fill(9) })
@@ -202,4 +202,49 @@ test('names that peers chose can neither break a record nor grow it', async () =
   const { api } = setup(odd)
   const { disclosed } = await recordOf(api, await ask(api))
   expect(disclosed).toMatchObject([{ peer: '\ufffd'.repeat(512) }])
+})
+
+test('vectors have a record too, under the id in their header', async () => {
+  const embedder = createFakeEmbedder()
+  const api = createApi(
+    { provenance: { model: () => ({ local: true }) } },
+    { models: [], embedders: [embedder], signer }
+  )
+  const response = await api.fetch(
+    get('/v1/embeddings', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'fake-embedder', input: PROMPT })
+    })
+  )
+  expect(response.status).toBe(200)
+  const id = response.headers.get('x-kwaai-answer') ?? ''
+  expect(await recordOf(api, id)).toMatchObject({
+    id,
+    kind: 'embedding',
+    disclosed: [],
+    usage: { promptTokens: 14 }
+  })
+})
+
+test('an answer of /v1/responses and a completion have records under their own ids', async () => {
+  const { api } = setup(chained)
+  const responded = await api.fetch(
+    get('/v1/responses', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'fake', input: PROMPT })
+    })
+  )
+  const { id }: { id: string } = await responded.json()
+  expect(await recordOf(api, id)).toMatchObject({ id, kind: 'response' })
+  const completed = await api.fetch(
+    get('/v1/completions', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'fake', prompt: PROMPT })
+    })
+  )
+  const completion: { id: string } = await completed.json()
+  expect(await recordOf(api, completion.id)).toMatchObject({ id: completion.id, kind: 'completion' })
 })
