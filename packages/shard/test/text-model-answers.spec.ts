@@ -100,6 +100,36 @@ test('a request for many answers takes half of the places, and gives back what o
   expect((await many).answers).toHaveLength(8)
 })
 
+test('in one place whoever waits goes before the next of many answers, and the line may be full', async () => {
+  const done: string[] = []
+  const { model } = setUp({ init: { maxConcurrent: 1, maxWaiting: 2 }, before: macrotask })
+  const run = async (name: string, n: number): Promise<void> => {
+    for await (const event of model.chat(ask({ n, caller: name, temperature: 0, maxTokens: 3 }))) {
+      if (event.type === 'finish') done.push(`${name}${event.index}`)
+    }
+  }
+  const many = run('a', 3)
+  await macrotask()
+  await Promise.all([many, run('b', 1), run('c', 2)])
+  expect(done).toEqual(['a0', 'b0', 'c0', 'a1', 'c1', 'a2'])
+})
+
+test('an abort while others go first ends a request for many answers', async () => {
+  const controller = new AbortController()
+  const reason = new Error('gone')
+  const { model, trace } = setUp({ init: { maxConcurrent: 1 }, before: macrotask })
+  const many = answersOf(
+    model.chat(ask({ n: 3, temperature: 0, maxTokens: 2 }), { signal: controller.signal })
+  )
+  await macrotask()
+  const other = answersOf(model.chat(ask({ caller: 'b', temperature: 0, maxTokens: 40 })))
+  while (trace.opened.length < 2) await macrotask()
+  controller.abort(reason)
+  await expect(many).rejects.toBe(reason)
+  expect((await other).answers[0]?.tokens).toHaveLength(40)
+  expect((await answersOf(model.chat(ask({ temperature: 0 })))).answers).toHaveLength(1)
+})
+
 test('two requests for many answers do not lock each other out', async () => {
   for (const maxConcurrent of [1, 2, 3]) {
     const { model } = setUp({ init: { maxConcurrent, maxWaiting: 4 }, before: macrotask })

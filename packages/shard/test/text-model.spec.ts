@@ -311,7 +311,11 @@ test('more requests than may wait are refused, and room comes back', async () =>
     before: () => gate
   })
   const first = [outcomeOf(model.chat(ask('a'))), outcomeOf(model.chat(ask('b')))]
-  expect(await codeOf(model.chat(ask('c')))).toEqual({ code: 'ERR_MODEL_UNAVAILABLE', retryAfterMs: 250 })
+  expect(await codeOf(model.chat(ask('c')))).toEqual({
+    code: 'ERR_MODEL_UNAVAILABLE',
+    queueFull: true,
+    retryAfterMs: 250
+  })
   openGate()
   await Promise.all(first)
   expect(await codeOf(model.chat(ask('c')))).toBe(undefined)

@@ -130,3 +130,53 @@ test('whatever happens, places and line keep their bounds, and everybody is let 
     { numRuns: 200 }
   )
 })
+
+test('who had a place lets the others go first, and is never refused another', async () => {
+  const clock = createFakeClock()
+  const line = createWaitingLine({ maxActive: 1, maxWaiting: 1, retryAfterMs: 10 }, { clock })
+  const { enter } = line
+  const order: string[] = []
+  const leave = await enter('a')
+  expect(await line.again('a', leave)).toBe(leave)
+  const b = enter('b').then((done) => (order.push('b'), done))
+  // The line is full, but not for who had a place.
+  const again = line.again('a', leave).then((done) => (order.push('a'), done))
+  const leaveB = await b
+  expect(line.waiting).toBe(1)
+  expect(line.tryEnter()).toBe(undefined)
+  // It does not count among those that may wait, nor does it make place for others.
+  const c = enter('c').then((done) => (order.push('c'), done))
+  await expect(enter('d')).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
+  leaveB()
+  ;(await again)()
+  ;(await c)()
+  expect(order).toEqual(['b', 'a', 'c'])
+  expect(line.waiting).toBe(0)
+  const free = line.tryEnter()
+  expect(free).toBeTypeOf('function')
+  expect(line.tryEnter()).toBe(undefined)
+  free?.()
+  free?.()
+  line.tryEnter()?.()
+})
+
+test('an abort while others go first leaves no place taken', async () => {
+  const line = createWaitingLine(
+    { maxActive: 1, maxWaiting: 4, retryAfterMs: 10 },
+    { clock: createFakeClock() }
+  )
+  const controller = new AbortController()
+  const reason = new Error('gone')
+  const leave = await line.enter('a')
+  const b = line.enter('b')
+  const again = line.again('a', leave, { signal: controller.signal })
+  const leaveB = await b
+  controller.abort(reason)
+  await expect(again).rejects.toBe(reason)
+  leave()
+  leaveB()
+  expect(line.waiting).toBe(0)
+  const one = line.tryEnter()
+  expect(one).toBeTypeOf('function')
+  expect(line.tryEnter()).toBe(undefined)
+})

@@ -19,6 +19,8 @@ export interface AnswersComponents<T> {
   answer(index: number, from: number, session: TokenSession, call: CallOptions): AsyncGenerator<T>
   /** Opens a session for another place; undefined where it would not be like the first. */
   open(call: CallOptions): Promise<TokenSession | undefined>
+  /** Lets those who wait for a place go first, before another answer in the first one. */
+  turn(call: CallOptions): Promise<void>
   /** Takes a place nobody waits for, if there is one: what gives it back. */
   place(): (() => void) | undefined
   /** True while others wait for a place. */
@@ -29,8 +31,8 @@ export interface AnswersComponents<T> {
 
 /**
  * Makes the answers of a request: one after the other in the place it has, and side by side in places that are free.
- * A place beyond the first is given back after an answer where somebody waits for one, and is never waited for; so
- * a request for many answers keeps nobody from theirs longer than one of them takes, and always gets on.
+ * Between two answers whoever waits goes first. A place beyond the first is given back then, and is never waited
+ * for; so a request for many answers keeps nobody from theirs longer than one of them takes, and always gets on.
  */
 export async function* makeAnswers<T>(
   init: AnswersInit,
@@ -55,6 +57,7 @@ export async function* makeAnswers<T>(
 
   async function* first(): AsyncGenerator<T> {
     for (let index = nextIndex(); index !== undefined; index = nextIndex()) {
+      if (index > 0) await components.turn(running)
       yield* components.answer(index, components.session.rewind(prompt), components.session, running)
     }
   }

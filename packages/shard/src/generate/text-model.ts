@@ -91,6 +91,7 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
   async function* generate(
     { prompt, options, calls }: Task,
     compiled: CompiledGrammar | undefined,
+    turn: (call: CallOptions) => Promise<void>,
     call: CallOptions
   ): AsyncGenerator<GenerationEvent> {
     const promptTokens = prompt.length
@@ -124,6 +125,7 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
           await further[Symbol.asyncDispose]()
           return undefined
         },
+        turn,
         place: line.tryEnter,
         crowded: () => line.waiting > 0,
         closing: (further) => accounts.push(further.account())
@@ -145,16 +147,21 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
   async function* admitted(begin: () => Task, call: CallOptions): AsyncGenerator<GenerationEvent> {
     call.signal?.throwIfAborted()
     let leave: (() => void) | undefined
+    let caller = ''
+    const turn = async (own: CallOptions): Promise<void> => {
+      if (leave !== undefined) leave = await line.again(caller, leave, own)
+    }
     let compiled: CompiledGrammar | undefined
     try {
       const task = begin()
       checkFits(task.prompt.length, contextLength)
-      leave = await line.enter(task.options.caller ?? '', call)
+      caller = task.options.caller ?? ''
+      leave = await line.enter(caller, call)
       call.signal?.throwIfAborted()
       // In its own place: as many grammars are made at once as answers are.
       if (task.rule !== undefined) compiled = await grammars?.compile(task.rule, call)
       call.signal?.throwIfAborted()
-      yield* generate(task, compiled, call)
+      yield* generate(task, compiled, turn, call)
     } catch (error) {
       call.signal?.throwIfAborted()
       if (KwaaiError.is(error)) throw lostServer(error) ? broken(error, retryAfterMs) : error

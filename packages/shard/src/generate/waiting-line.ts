@@ -19,6 +19,13 @@ export interface WaitingLine {
    * wait already; where the line is full, the last one of the caller with most in it makes place for who has fewer.
    */
   enter(caller: string, options?: CallOptions): Promise<() => void>
+  /**
+   * Lets those who wait now go first: gives a place back and waits for another one, as the last of its caller. Who
+   * had a place is not refused another, however full the line is.
+   *
+   * @returns what gives the other place back; where nobody waits, what was handed in.
+   */
+  again(caller: string, leave: () => void, options?: CallOptions): Promise<() => void>
   /** Takes a place that is free and that nobody waits for; what gives it back. */
   tryEnter(): (() => void) | undefined
   /** How many wait. */
@@ -31,6 +38,8 @@ const maxRetryAfterMs = 60_000
 const newest = 0.25
 
 interface Waiter {
+  /** It had a place already, and does not count among those that may wait. */
+  kept: boolean
   admit(): void
   refuse(): void
 }
@@ -43,6 +52,7 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
   const line = new Map<string, Waiter[]>()
   let active = 0
   let waiting = 0
+  let kept = 0
   let meanMs: number | undefined
 
   const refusal = (): Error => {
@@ -63,13 +73,17 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
     const queue = line.get(caller) ?? []
     queue.splice(queue.indexOf(waiter), 1)
     waiting--
+    if (waiter.kept) kept--
     if (queue.length === 0) line.delete(caller)
   }
 
   const makePlace = (caller: string): void => {
-    if (waiting < maxWaiting) return
-    const own = line.get(caller)?.length ?? 0
-    const [most, queue] = [...line].reduce(
+    if (waiting - kept < maxWaiting) return
+    const refusable = new Map(
+      [...line].map(([name, queue]) => [name, queue.filter((waiter) => !waiter.kept)])
+    )
+    const own = refusable.get(caller)?.length ?? 0
+    const [most, queue] = [...refusable].reduce(
       (a, b) => (b[1].length > a[1].length ? b : a),
       [caller, [] as Waiter[]]
     )
@@ -79,15 +93,15 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
     last.refuse()
   }
 
-  const wait = (caller: string, signal: AbortSignal | undefined): Promise<void> => {
-    makePlace(caller)
-    return new Promise((resolve, reject) => {
+  const wait = (caller: string, signal: AbortSignal | undefined, keeps: boolean): Promise<void> =>
+    new Promise((resolve, reject) => {
       const abort = (): void => {
         remove(caller, waiter)
         reject(signal?.reason)
       }
       const settled = (): void => signal?.removeEventListener('abort', abort)
       const waiter: Waiter = {
+        kept: keeps,
         admit() {
           settled()
           resolve()
@@ -99,9 +113,9 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
       }
       line.set(caller, [...(line.get(caller) ?? []), waiter])
       waiting++
+      if (keeps) kept++
       signal?.addEventListener('abort', abort, { once: true })
     })
-  }
 
   /** Hands a place on, or keeps it free. */
   const pass = (): void => {
@@ -136,7 +150,18 @@ export function createWaitingLine(init: WaitingLineInit, components: { clock: Cl
     async enter(caller, { signal } = {}) {
       signal?.throwIfAborted()
       if (active < maxActive) active++
-      else await wait(caller, signal)
+      else {
+        makePlace(caller)
+        await wait(caller, signal, false)
+      }
+      return occupy()
+    },
+    async again(caller, leave, { signal } = {}) {
+      signal?.throwIfAborted()
+      if (waiting === 0) return leave
+      const turn = wait(caller, signal, true)
+      leave()
+      await turn
       return occupy()
     },
     tryEnter() {
