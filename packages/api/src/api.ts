@@ -34,7 +34,7 @@ import { createProvenance, noProvenanceHandler, type ProvenanceInit } from './pr
 import { createGate } from './gate.ts'
 import { createGuard, type GuardInit } from './guard.ts'
 import { requestIdOf } from './ids.ts'
-import { refuse } from './replies.ts'
+import { refuse, rememberAnswer, toResponse, type Reply } from './replies.ts'
 import type { HandlerInit } from './respond.ts'
 import { createRateLimits } from './rate-limits.ts'
 import { createResponseRoutes, type ResponseStoreInit } from './responses-api/routes.ts'
@@ -188,7 +188,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     error: unknown,
     { request, requestId }: Pick<Arrival, 'request' | 'requestId'>,
     facts: RequestFacts
-  ): Response => {
+  ): Reply => {
     const refusal = request.signal.aborted ? clientGone : refusalOf(error, retryAfterMs)
     if (refusal.status >= 500 && !(error instanceof RequestRefused)) logFailure(logger, requestId, error)
     facts.code = refusal.code
@@ -227,13 +227,13 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     }
   }
 
-  const fetch = async (request: Request): Promise<Response> => {
+  const answer = async (request: Request): Promise<Reply> => {
     const startedAt = clock.monotonic()
     const requestId = requestIdOf(request, random)
     const path = new URL(request.url).pathname
     const facts: RequestFacts = {}
     let key: ApiKey | undefined
-    let response: Response
+    let response: Reply
     try {
       guard.check(request)
       if (guard.isPreflight(request)) {
@@ -266,7 +266,9 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     return response
   }
 
-  return { fetch }
+  const api: Api = { fetch: async (request) => toResponse(await answer(request)) }
+  rememberAnswer(api, answer)
+  return api
 }
 
 /** Whoever reaches a loopback port is this machine's user, but for the pages open there. */

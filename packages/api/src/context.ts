@@ -1,3 +1,4 @@
+import type { Reply } from './replies.ts'
 import type { ChainHop, FinishReason, HopAccount, RouteConstraintName, Usage } from '@kwaai/interface'
 
 /** What kind of answer was made. */
@@ -58,4 +59,4 @@ export interface RequestContext {
 }
 
 /** Answers one route. */
-export type Handler = (context: RequestContext) => Promise<Response>
+export type Handler = (context: RequestContext) => Promise<Reply>

@@ -3,7 +3,8 @@ import type { Clock } from '@kwaai/interface'
 const encoder = new TextEncoder()
 // A reason made once: an error of its own for each stream would cost more than the timer.
 const over = new Error('The stream is over')
-const ping = encoder.encode(': ping\n\n')
+/** A comment, which readers of events pass over. */
+export const PING = ': ping\n\n'
 
 /** How a stream is kept alive and when it is given up. */
 export interface EventStreamInit {
@@ -18,53 +19,100 @@ export interface EventStreamInit {
   clock: Clock
 }
 
+/** Whoever takes the frames. */
+export interface FrameReader {
+  /** True while it waits for the next frame, and false while it has not taken the last one. */
+  waits(): boolean
+  ping(): void
+  /** It took nothing for too long. */
+  giveUp(error: Error): void
+}
+
+/** What watches over a reader. */
+export interface ReaderWatch {
+  /** True once it was given up. */
+  readonly ended: boolean
+  /** The reader wants a frame. */
+  asked(): void
+  /** The reader got one. */
+  served(): void
+  /** Nothing more will come. */
+  end(): void
+}
+
 /**
- * Server-sent events (WHATWG HTML §9.2) as a stream without a queue of its own: a frame is made when the reader
- * asks for it, so a slow reader slows the model and not one event is held in between. While the model is silent
- * a comment goes out every `keepAliveMs`; a reader that takes nothing for `stallTimeoutMs` loses the generation.
+ * While the model is silent a comment goes out every `keepAliveMs`; a reader that takes nothing for
+ * `stallTimeoutMs` loses the generation. One timer a stream and interval, not one an event.
  */
-export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Array> {
-  const { frames, clock, keepAliveMs } = init
+export function watchReader(init: EventStreamInit, reader: FrameReader): ReaderWatch {
+  const { clock, keepAliveMs } = init
   const done = new AbortController()
-  let pulling = false
   let silent = false
   let stalledMs = 0
 
-  // One timer a stream and interval, not one an event.
-  const watch = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+  const watch = async (): Promise<void> => {
     for (;;) {
       silent = true
       await clock.sleep(keepAliveMs, { signal: done.signal })
-      if (!pulling || (controller.desiredSize ?? 0) < 0) {
+      if (!reader.waits()) {
         stalledMs += keepAliveMs
         if (stalledMs < init.stallTimeoutMs) continue
         done.abort(over)
         init.stop()
-        controller.error(new Error('The reader took nothing for too long'))
+        reader.giveUp(new Error('The reader took nothing for too long'))
         return
       }
       stalledMs = 0
-      if (silent) controller.enqueue(ping)
+      if (silent) reader.ping()
     }
   }
+  watch().catch(() => undefined)
+
+  return {
+    get ended() {
+      return done.signal.aborted
+    },
+    asked() {
+      stalledMs = 0
+    },
+    served() {
+      silent = false
+    },
+    end: () => done.abort(over)
+  }
+}
+
+/**
+ * Server-sent events (WHATWG HTML §9.2) as a stream without a queue of its own: a frame is made when the reader
+ * asks for it, so a slow reader slows the model and not one event is held in between. {@link watchReader} keeps
+ * it alive.
+ */
+export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Array> {
+  const { frames } = init
+  let watch: ReaderWatch | undefined
+  let pulling = false
 
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        watch(controller).catch(() => undefined)
+        watch = watchReader(init, {
+          waits: () => pulling && (controller.desiredSize ?? 0) >= 0,
+          ping: () => controller.enqueue(encoder.encode(PING)),
+          giveUp: (error) => controller.error(error)
+        })
       },
       async pull(controller) {
         pulling = true
-        stalledMs = 0
+        watch?.asked()
         try {
           const frame = await frames.next()
-          if (done.signal.aborted) return
-          silent = false
+          if (watch?.ended === true) return
+          watch?.served()
           if (frame.done !== true) return controller.enqueue(encoder.encode(frame.value))
-          done.abort(over)
+          watch?.end()
           controller.close()
         } catch (error) {
-          done.abort(over)
+          watch?.end()
           if (init.failed === undefined) throw error
           controller.enqueue(encoder.encode(init.failed(error)))
           controller.close()
@@ -73,7 +121,7 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
         }
       },
       cancel() {
-        done.abort(over)
+        watch?.end()
         init.stop()
       }
     },

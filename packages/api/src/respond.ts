@@ -2,7 +2,6 @@ import type { CallOptions, Clock, GenerationEvent, Logger, Random } from '@kwaai
 import { createAnswer, type Answer, type AnswerInit } from './answer.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Admission, RequestContext } from './context.ts'
-import { createEventStream } from './event-stream.ts'
 import { startGeneration, type Generation } from './generation.ts'
 import { randomId } from './ids.ts'
 import {
@@ -13,7 +12,7 @@ import {
   type Refusal,
   type RequestWords
 } from './refusals.ts'
-import { reply } from './replies.ts'
+import { reply, replyWithEvents, type Reply } from './replies.ts'
 import { chainHeader, ignoredHeader, receiptHeader } from './reply-headers.ts'
 
 /** What the handlers of `/v1` need. */
@@ -64,8 +63,8 @@ export interface TextTask extends Pick<AnswerInit, 'kind' | 'model' | 'stream' |
  */
 export async function withPlace(
   context: RequestContext,
-  answer: (admission: Admission) => Promise<Response>
-): Promise<Response> {
+  answer: (admission: Admission) => Promise<Reply>
+): Promise<Reply> {
   const admission = context.admit()
   try {
     return await answer(admission)
@@ -81,7 +80,7 @@ export async function respond(
   context: RequestContext,
   admission: Admission,
   task: TextTask
-): Promise<Response> {
+): Promise<Reply> {
   const { clock, logger, keepAliveMs } = init
   const { request, requestId, startedAt } = context
   const { model, kind, stream, n, tools, logprobs } = task
@@ -121,8 +120,8 @@ export async function respond(
     const writer = task.writer(answer)
     const first = generation.next()
     const begun = await firstOrLate(first, clock, keepAliveMs)
-    return new Response(
-      createEventStream({
+    return replyWithEvents(
+      {
         frames: framesOf(generation, first, answer, writer, () => end('completed')),
         failed(error) {
           // Whoever stopped the generation is not there to be told.
@@ -137,16 +136,10 @@ export async function respond(
         clock,
         keepAliveMs,
         stallTimeoutMs: init.stallTimeoutMs
-      }),
+      },
       {
-        headers: {
-          ...ignoredHeader(task.ignored),
-          ...(begun?.type === 'start' && chainHeader(begun.chain)),
-          'content-type': 'text/event-stream; charset=utf-8',
-          'cache-control': 'no-store',
-          // nginx would collect the stream before it passes it on.
-          'x-accel-buffering': 'no'
-        }
+        ...ignoredHeader(task.ignored),
+        ...(begun?.type === 'start' && chainHeader(begun.chain))
       }
     )
   } catch (error) {

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { Handler, RequestContext } from './context.ts'
 import { RequestRefused, type Refusal } from './refusals.ts'
+import type { Reply } from './replies.ts'
 
 /** One address and what answers there. */
 export interface Route {
@@ -28,7 +29,7 @@ interface Bindings {
 }
 
 /** Finds the handler of a request. */
-export type Router = (arrival: Arrival, facts: RequestFacts) => Promise<Response>
+export type Router = (arrival: Arrival, facts: RequestFacts) => Promise<Reply>
 
 /**
  * Sends requests where they belong: 404 for an address that is not in the table, 405 with `Allow` for a method
@@ -37,24 +38,23 @@ export type Router = (arrival: Arrival, facts: RequestFacts) => Promise<Response
  */
 export function createRouter(
   routes: readonly Route[],
-  failed: (error: unknown, arrival: Arrival, facts: RequestFacts) => Response
+  failed: (error: unknown, arrival: Arrival, facts: RequestFacts) => Reply
 ): Router {
   const app = new Hono<{ Bindings: Bindings }>()
-  app.onError((error, c) => failed(error, c.env.arrival, c.env.facts))
+  app.onError((error, c) => asResponse(failed(error, c.env.arrival, c.env.facts)))
   app.notFound((c) => {
     const { method, path } = c.req
     const message = `There is nothing at ${method} ${path.slice(0, 100)}`
-    return failed(
-      new RequestRefused({ status: 404, code: 'unknown_url', message }),
-      c.env.arrival,
-      c.env.facts
+    return asResponse(
+      failed(new RequestRefused({ status: 404, code: 'unknown_url', message }), c.env.arrival, c.env.facts)
     )
   })
   const allowed = new Map<string, string[]>()
   for (const { method, path, handler } of routes) {
-    app.on(method, path, (c) => {
-      c.env.facts.route = openApiPath(path)
-      return handler({ ...c.env.arrival, params: c.req.param() })
+    const route = openApiPath(path)
+    app.on(method, path, async (c) => {
+      c.env.facts.route = route
+      return asResponse(await handler({ ...c.env.arrival, params: c.req.param() }))
     })
     allowed.set(path, [...(allowed.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])])
   }
@@ -64,6 +64,11 @@ export function createRouter(
       throw new RequestRefused(wrongMethod(methods.join(', ')))
     })
   return async (arrival, facts) => app.fetch(arrival.request, { arrival, facts })
+}
+
+/** Hono hands on what a handler answers; for HEAD it takes its status and headers, which both kinds have. */
+function asResponse(reply: Reply): Response {
+  return reply as Response
 }
 
 /** `/v1/models/{id}` for `/v1/models/:id{.+}`. */

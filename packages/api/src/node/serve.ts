@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { KwaaiError, type CallOptions, type Clock, type Random } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
@@ -11,7 +11,8 @@ import {
 } from '../constants.ts'
 import { errorObject } from '../refusals.ts'
 import { randomId } from '../ids.ts'
-import { refuse } from '../replies.ts'
+import { answerOf, refuse, toResponse } from '../replies.ts'
+import { writeReply } from './write-reply.ts'
 
 /** Where and how {@link serveApi} listens. */
 export interface ServeApiOptions extends CallOptions {
@@ -50,7 +51,10 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
   const { closeTimeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, maxConnections = DEFAULT_MAX_CONNECTIONS } = options
   const { maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
   signal?.throwIfAborted()
-  const { getRequestListener } = await import('@hono/node-server').catch((cause: unknown) => {
+  const [{ getRequestListener }, { RESPONSE_ALREADY_SENT }] = await Promise.all([
+    import('@hono/node-server'),
+    import('@hono/node-server/utils/response')
+  ]).catch((cause: unknown) => {
     throw new KwaaiError(
       'ERR_API_PACKAGE_MISSING',
       'Cannot serve the API: the package @hono/node-server is not installed; run npm install @hono/node-server',
@@ -58,20 +62,33 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
     )
   })
 
-  const listener = getRequestListener((request) => api.fetch(request), {
-    // Other code of the process keeps its own Request and Response.
-    overrideGlobalObjects: false,
-    // Only a request that is none gets here: a Host that is no host, a target that is no URL.
-    errorHandler: () => {
-      const response = refuse({
-        status: 400,
-        code: 'invalid_request',
-        message: 'The request target or Host is invalid'
-      })
-      response.headers.set('x-request-id', randomId('req_', random))
-      return response
+  const answer = answerOf(api)
+  // An answer in its plain form goes to the socket as it is; a `Response` costs several times as much.
+  const respond = async (request: Request, outgoing: ServerResponse): Promise<Response> => {
+    const reply = await (answer === undefined ? api.fetch(request) : answer(request))
+    if (!('plain' in reply)) return reply
+    await writeReply(reply, outgoing)
+    return RESPONSE_ALREADY_SENT
+  }
+  const listener = getRequestListener(
+    (request, { outgoing }) => respond(request, outgoing as ServerResponse),
+    {
+      // Other code of the process keeps its own Request and Response.
+      overrideGlobalObjects: false,
+      // Only a request that is none gets here: a Host that is no host, a target that is no URL.
+      errorHandler: () => {
+        const response = toResponse(
+          refuse({
+            status: 400,
+            code: 'invalid_request',
+            message: 'The request target or Host is invalid'
+          })
+        )
+        response.headers.set('x-request-id', randomId('req_', random))
+        return response
+      }
     }
-  })
+  )
   // Without a Host the listener refuses in JSON; Node.js itself would in nothing.
   const server = createServer(
     { requireHostHeader: false, maxHeaderSize: maxHeaderBytes },

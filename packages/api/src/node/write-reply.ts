@@ -1,0 +1,72 @@
+import type { ServerResponse } from 'node:http'
+import { PING, watchReader, type EventStreamInit } from '../event-stream.ts'
+import type { PlainReply } from '../replies.ts'
+
+/** Writes an answer to its socket. Resolves when nothing more is to be written, or nobody is there to read. */
+export async function writeReply(
+  { status, headers, plain }: PlainReply,
+  outgoing: ServerResponse
+): Promise<void> {
+  const head = Object.fromEntries(headers)
+  if (typeof plain === 'string') {
+    head['content-length'] = String(Buffer.byteLength(plain))
+    outgoing.writeHead(status, head)
+    outgoing.end(plain)
+    return
+  }
+  outgoing.writeHead(status, head)
+  outgoing.flushHeaders()
+  await writeEvents(plain, outgoing)
+}
+
+/**
+ * Asks for a frame when the socket takes one: while it does not, the model stands still. As with the stream of
+ * `fetch`, nothing waits in between but what the socket holds.
+ */
+async function writeEvents(init: EventStreamInit, outgoing: ServerResponse): Promise<void> {
+  const { frames, failed } = init
+  let waits = true
+  const watch = watchReader(init, {
+    waits: () => waits,
+    ping: () => void outgoing.write(PING),
+    // Without its end the part is not taken for the whole.
+    giveUp: () => outgoing.destroy()
+  })
+  try {
+    while (!outgoing.destroyed) {
+      const frame = await frames.next()
+      if (watch.ended) return
+      watch.served()
+      if (frame.done === true) return void outgoing.end()
+      if (outgoing.write(frame.value)) continue
+      waits = false
+      await drained(outgoing)
+      waits = true
+      watch.asked()
+    }
+  } catch (error) {
+    try {
+      if (failed === undefined) throw error
+      outgoing.end(failed(error))
+    } catch {
+      outgoing.destroy()
+    }
+  } finally {
+    watch.end()
+    if (outgoing.destroyed) init.stop()
+  }
+}
+
+/** Until the socket takes more, or is gone. */
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (outgoing.destroyed || !outgoing.writableNeedDrain) return resolve()
+    const go = (): void => {
+      outgoing.off('drain', go)
+      outgoing.off('close', go)
+      resolve()
+    }
+    outgoing.on('drain', go)
+    outgoing.on('close', go)
+  })
+}
