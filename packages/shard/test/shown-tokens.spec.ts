@@ -151,7 +151,8 @@ const calls: CallTags = {
     { name: 'fg', begin: '<call>fg:', end: '</call>' }
   ],
   triggers: ['<call>'],
-  required: false
+  required: false,
+  leading: false
 }
 
 test('text and calls come apart the same way however they are cut into tokens, with the tokens of the text alone', () => {
@@ -206,4 +207,25 @@ test('what is no call is refused, and where only calls may come nothing else sho
   expect(run(utf8('<call>f:{"a'), { calls }).pieces.flat()).toEqual([
     { type: 'tool-call', call: 0, id: 'id', name: 'f', arguments: '{"a' }
   ])
+})
+
+test('where an answer is either calls or text, only a call at its beginning is one', () => {
+  const leading: CallTags = { ...calls, leading: true }
+  const said = (text: string): unknown[] => {
+    const cuts = [1, 3, text.length].map((size) => {
+      const parts = utf8(...(text.match(new RegExp(`.{1,${size}}`, 'gsu')) ?? []))
+      const pieces = run(parts, { calls: leading }).pieces.flat()
+      return [
+        textOf(pieces),
+        pieces.map((piece) => (piece.type === 'tool-call' ? piece.arguments : '')).join('')
+      ]
+    })
+    for (const cut of cuts) expect(cut).toEqual(cuts[0])
+    return cuts[0] as unknown[]
+  }
+  expect(said('{"x":"<call>f:{}</call>"}')).toEqual(['{"x":"<call>f:{}</call>"}', ''])
+  expect(said('<call>f:{"a":1}</call><call>fg:{}</call>')).toEqual(['', '{"a":1}{}'])
+  expect(said('<call>h:')).toEqual(['<call>h:', ''])
+  expect(said('<call>f')).toEqual(['', ''])
+  expect(said('<ca')).toEqual(['<ca', ''])
 })

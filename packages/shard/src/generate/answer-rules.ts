@@ -18,6 +18,7 @@ export function answerRules(
 ): AnswerRules {
   if (tools === undefined) return { rule: constraint }
   const { callable, required } = tools
+  const leading = !required && constraint !== undefined
   const { end, triggers } = format
   const tags = callable.map(({ name, parameters, strict = false }) => ({
     name,
@@ -33,8 +34,8 @@ export function answerRules(
       triggers,
       required,
       single: tools.single || !format.several,
-      ...(required || constraint === undefined ? {} : { text: constraint })
+      ...(leading ? { text: constraint } : {})
     },
-    calls: { tags, triggers, required }
+    calls: { tags, triggers, required, leading }
   }
 }

@@ -8,6 +8,8 @@ export interface CallTags {
   triggers: readonly string[]
   /** The text is nothing but calls. */
   required: boolean
+  /** It is either calls or holds none: what does not begin with one is text to its end, whatever stands in it. */
+  leading: boolean
 }
 
 /** A stretch of a text with calls; all of them, joined, are the text. */
@@ -28,15 +30,18 @@ export interface ToolCallText {
 }
 
 /** Watches a text for calls. The result does not depend on how it is cut into pieces. */
-export function createToolCallText({ tags, triggers, required }: CallTags): ToolCallText {
-  let state: 'text' | 'begin' | 'arguments' | 'end' = 'text'
+export function createToolCallText({ tags, triggers, required, leading }: CallTags): ToolCallText {
+  let state: 'text' | 'begin' | 'arguments' | 'end' | 'plain' = 'text'
+  let called = false
   let held = ''
   let json: JsonEnd = createJsonEnd()
   let end = ''
 
   /** One step of the way: a segment that is complete, or undefined where more text is needed. */
   const step = (): CallSegment | undefined => {
+    if (state === 'plain') return cut('text', held.length)
     if (state === 'text') {
+      if (leading && !called && !triggers.some((trigger) => meet(held, trigger))) return plain()
       const at = firstOf(held, triggers)
       if (at === 0) {
         state = 'begin'
@@ -48,13 +53,15 @@ export function createToolCallText({ tags, triggers, required }: CallTags): Tool
       const tag = tags.find(({ begin }) => held.startsWith(begin))
       if (tag !== undefined) {
         state = 'arguments'
+        called = true
         json = createJsonEnd()
         end = tag.end
         held = held.slice(tag.begin.length)
         return { kind: 'begin', text: tag.begin, name: tag.name }
       }
-      if (!tags.some(({ begin }) => begin.startsWith(held))) throw unexpected()
-      return undefined
+      if (tags.some(({ begin }) => begin.startsWith(held))) return undefined
+      if (leading && !called) return plain()
+      throw unexpected()
     }
     if (state === 'arguments') {
       const { length, ended } = json.push(held)
@@ -69,6 +76,10 @@ export function createToolCallText({ tags, triggers, required }: CallTags): Tool
     return cut('hidden', end.length)
   }
 
+  const plain = (): CallSegment | undefined => {
+    state = 'plain'
+    return step()
+  }
   const cut = (kind: 'text' | 'hidden' | 'arguments', length: number): CallSegment | undefined => {
     if (length === 0) return undefined
     const text = held.slice(0, length)
@@ -89,6 +100,11 @@ export function createToolCallText({ tags, triggers, required }: CallTags): Tool
       return rest === undefined ? [] : [rest]
     }
   }
+}
+
+/** True where one text is the beginning of the other. */
+function meet(a: string, b: string): boolean {
+  return a.startsWith(b) || b.startsWith(a)
 }
 
 /** Where the first of some patterns begins in a text. */
