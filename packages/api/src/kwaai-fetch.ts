@@ -16,7 +16,7 @@ export type FetchFunction = (input: string | URL | Request, init?: RequestInit) 
  * to `baseURL` are answered by a node, or by whatever else has `fetch(request)`, in this process. Relative
  * addresses begin at `baseURL`. As with `fetch`, an aborted signal rejects with its reason; it ends the work too.
  *
- * ```ts no-run
+ * ```js
  * import OpenAI from 'openai'
  * import { createApi, createKwaaiFetch } from '@kwaai/api'
  *
