@@ -207,7 +207,7 @@ describe('what goes wrong below is an error with a code', () => {
       await writeFile(join(folder, 'package.json'), '{"type":"module"}')
       const path = join(folder, 'worker.ts')
       await copyFile(fileURLToPath(new URL('../src/encoder/platform.worker.ts', import.meta.url)), path)
-      const worker = new Worker(path)
+      const worker = new Worker(path, { workerData: new Int32Array(1) })
       const load: ToEncoderWorker = { type: 'load', model: new Uint8Array(1), threads: 1 }
       worker.postMessage(load, [])
       const [reply] = (await once(worker, 'message')) as [FromEncoderWorker]
@@ -251,13 +251,23 @@ describe('an embedder that is closed', () => {
   })
 })
 
-test('an embedder that is left open keeps no process alive', async () => {
-  const script = fileURLToPath(new URL('encoder-left-open.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--conditions=kwaai:source', script], {
-    stdio: ['ignore', 'pipe', 'inherit']
+describe('a process', () => {
+  const run = async (...args: string[]): Promise<{ code: number | null; text: string }> => {
+    const script = fileURLToPath(new URL('encoder-left-open.ts', import.meta.url))
+    const child = spawn(process.execPath, ['--conditions=kwaai:source', script, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit']
+    })
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece))
+    const [code] = (await once(child, 'close')) as [number | null]
+    return { code, text }
+  }
+
+  test('is not kept alive by an embedder that is left open', async () => {
+    expect(await run()).toEqual({ code: 0, text: '8 values\n' })
   })
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (piece: string) => (text += piece))
-  const [code] = (await once(child, 'close')) as [number]
-  expect({ code, text }).toEqual({ code: 0, text: '8 values\n' })
+
+  test('that ends within a run ends with its own status', async () => {
+    expect(await run('exit')).toEqual({ code: 7, text: '8 values\n' })
+  })
 })

@@ -28,12 +28,12 @@ beforeAll(async () => {
 
 test('tokens are those of the Rust tokenizer, in Chromium', () => expectGoldenTokens(files))
 
-test('vectors are the golden ones, alone and in a batch: f32 on WASM', async () => {
+test('vectors are the golden ones, alone and in a batch: f32 on WASM', { timeout: 90_000 }, async () => {
   await using embedder = await openMiniLm(files, { wasmPaths })
   await expectSameAlone(embedder, await expectGoldenVectors(embedder))
 })
 
-test('vectors are the golden ones: f16 on WASM, as long as it is open', async () => {
+test('vectors are the golden ones: f16 on WASM, as long as it is open', { timeout: 90_000 }, async () => {
   const half = await openMiniLm(files, { format: 'f16', wasmPaths })
   await expectGoldenVectors(half)
   await half[Symbol.asyncDispose]()

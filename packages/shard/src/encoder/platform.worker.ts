@@ -1,4 +1,4 @@
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import type { InferenceSession } from 'onnxruntime-node'
 import type { FromEncoderWorker, ToEncoderWorker } from './worker-messages.ts'
 
@@ -41,7 +41,10 @@ function wordsOf(error: unknown): string {
 }
 
 parentPort?.on('message', (message: ToEncoderWorker) => {
-  void answer(message).then((reply) =>
+  void answer(message).then((reply) => {
+    const busy = workerData as Int32Array
+    Atomics.store(busy, 0, 0)
+    Atomics.notify(busy, 0)
     parentPort?.postMessage(reply, reply.type === 'done' ? [reply.data.buffer] : [])
-  )
+  })
 })
