@@ -5,7 +5,10 @@
  * @packageDocumentation
  */
 export { createNode, type Node, type NodeComponents, type NodeInit } from './node.ts'
+export type { NodeApiInit } from './node-api.ts'
 export type { NodeStatus } from './status.ts'
+/** Hand it a node, and the result to an OpenAI client as its `fetch`: no HTTP server is needed. */
+export { createKwaaiFetch, type FetchFunction, type KwaaiFetchInit } from '@kwaai/api'
 export type { BackendName } from './loaded-model.ts'
 export {
   ensureModel,

@@ -23,7 +23,7 @@ import { nodeError } from './errors.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
 import { createServing } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
-import { createNodeApi, type NodeApiInit } from './node-api.ts'
+import type { NodeApi, NodeApiInit } from './node-api.ts'
 import { createTeardown } from './teardown.ts'
 import type { NodeStatus } from './status.ts'
 import { version } from './version.ts'
@@ -234,20 +234,30 @@ export async function createNode(
     const embedder = embedderFor(init, components, clock)
     if (embedder !== undefined) teardown.add(async () => embedder[Symbol.asyncDispose]())
     const counted = embedder === undefined ? undefined : serving.embedder(embedder)
-    const { api, url, asksForKeys } = await createNodeApi(
-      { api: init.api ?? false, dataDir: init.dataDir },
-      {
-        model: serving.model,
-        embedder: counted,
-        status,
-        signer: identity,
-        facts: (id) => (id === opened.id ? { sha256: opened.sha256 } : embedderFacts(id)),
-        clock,
-        random,
-        logger: components.logger,
-        undo: teardown.add
-      }
-    )
+    // Who serves no API and never calls `fetch` need not load it: most of a process's start is reading modules.
+    let opening: Promise<NodeApi> | undefined
+    const openApi = (): Promise<NodeApi> => {
+      opening ??= import('./node-api.ts').then(({ createNodeApi }) =>
+        createNodeApi(
+          { api: init.api ?? false, dataDir: init.dataDir },
+          {
+            model: serving.model,
+            embedder: counted,
+            status,
+            signer: identity,
+            facts: (id) => (id === opened.id ? { sha256: opened.sha256 } : embedderFacts(id)),
+            clock,
+            random,
+            logger: components.logger,
+            undo: teardown.add
+          }
+        )
+      )
+      // A failed start may be tried again; a running one is shared.
+      opening.catch(() => (opening = undefined))
+      return opening
+    }
+    const served = init.api === undefined || init.api === false ? undefined : await openApi()
 
     return {
       peerId: identity.peerId,
@@ -256,9 +266,9 @@ export async function createNode(
       embedder: counted,
       blocks: serving.blocks,
       head: (call) => loaded.head(call),
-      apiUrl: url,
-      asksForKeys,
-      fetch: (request) => api.fetch(request),
+      apiUrl: served?.url,
+      asksForKeys: served?.asksForKeys ?? false,
+      fetch: async (request) => (await openApi()).api.fetch(request),
       status,
       async whenReady({ signal } = {}) {
         while (!serving.ready()) await clock.sleep(readyPollMs, signal === undefined ? {} : { signal })

@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises'
 import type { ApiKey, ApiKeys, CreateKeyInit } from '@kwaai/api'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { nodeError } from '../errors.ts'
-import { openKeys } from '../node-api.ts'
 import type { Command } from './command.ts'
 import { dataDirOf, dataDirOptions } from './node-options.ts'
 import { parseWhole, type ParsedOptions } from './options.ts'
@@ -56,6 +55,7 @@ export const keys: Command = {
   async run(options, io) {
     const [verb = 'list', name] = options.positionals
     const dataDir = dataDirOf(options, io)
+    const { openKeys } = await import('../node-api.ts')
     const opened = openKeys(dataDir, { clock: systemClock, random: systemRandom })
     try {
       if (verb === 'list' && name === undefined) return await list(opened.keys, dataDir, options, io)

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { verifyProvenance, type ProvenanceRecord, type VerifiedProvenance } from '@kwaai/api'
+import type { ProvenanceRecord, VerifiedProvenance } from '@kwaai/api'
 import { KwaaiError } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
 import type { Command } from './command.ts'
@@ -28,6 +28,7 @@ export const verify: Command = {
     }
     const bytes = file === '-' ? await readInput(io) : await readFile(file)
     const signer = options.text('signer')
+    const { verifyProvenance } = await import('@kwaai/api')
     try {
       const verified = await verifyProvenance(bytes, signer === undefined ? {} : { signer })
       io.stdout.write(
