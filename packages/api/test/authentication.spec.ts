@@ -156,6 +156,33 @@ test('a key runs as many answers at once as it may, and a refused one takes no p
   await other.body?.cancel()
 })
 
+test('where the keys cannot be read nobody gets in', async () => {
+  const model = createFakeModel()
+  const keys = { authenticate: () => Promise.reject(new Error('the disk is gone')) }
+  const api = createApi({}, { models: [model], keys })
+  const request = chat()
+  request.headers.set('authorization', `Bearer kw-${'A'.repeat(43)}`)
+  const message = await expectError(await api.fetch(request), 500, 'internal_error')
+  expect(message).not.toContain('disk')
+  expect(model.requests).toEqual([])
+  expect((await api.fetch(get('/health'))).status).toBe(200)
+})
+
+test('an address that only looks like an open one is not', async () => {
+  const { ask } = await setup([{}])
+  for (const path of [
+    '/health/',
+    '/healt%68',
+    '//health',
+    '/health%2f..%2fv1%2fmodels',
+    '/Health',
+    '/v1/../v1/models'
+  ])
+    await expectError(await ask(get(path), undefined), 401, 'invalid_api_key')
+  // The platform resolves what is relative before anybody sees it.
+  expect((await ask(get('/v1/../health'), undefined)).status).toBe(200)
+})
+
 test('without keys a request may send whatever key it likes', async () => {
   const api = createApi({}, { models: [createFakeModel()] })
   const response = await api.fetch(get('/v1/models', { headers: { authorization: 'Bearer none' } }))
