@@ -3,9 +3,9 @@ import { KwaaiError, type ChatRequest, type GenerationEvent } from '@kwaai/inter
 import { createFakeClock, createSeededRandom, macrotask } from '@kwaai/testing'
 import { expect, test } from 'vitest'
 import {
-  createChatTemplate,
   createTextModel,
   createTokenizer,
+  parseChatTemplate,
   type TextModelInit
 } from '../src/generate/index.ts'
 import { bytesSource, readGguf } from '../src/gguf/index.ts'
@@ -20,7 +20,8 @@ import { toyModel } from './toy-model.ts'
 
 const file = await readGguf(bytesSource(toyModel()))
 const tokenizer = createTokenizer(file)
-const template = createChatTemplate(file, { tokenizer })
+// Short prompts: answers are made side by side where they may be longer than that.
+const template = parseChatTemplate('{{ messages[0].content }}', { tokenizer })
 const clock = createFakeClock()
 
 function setUp({
@@ -212,17 +213,28 @@ test('who reads slowly slows all answers down', async () => {
 test('the kept session of a caller serves its next request, further ones are not kept', async () => {
   const { model, trace } = setUp()
   const long: ChatRequest = {
-    ...ask({ n: 3, temperature: 0, caller: 'ada' }),
+    ...ask({ n: 3, temperature: 0, caller: 'ada', maxTokens: 40, logitBias: { 2: 100 } }),
     messages: [{ role: 'user', content: 'x'.repeat(40) }]
   }
   expect((await answersOf(model.chat(long))).usage?.cachedTokens).toBe(0)
-  expect(trace.opened.length - trace.closed).toBe(1)
+  expect([trace.opened.length, trace.closed]).toEqual([3, 2])
   const { usage, hops } = await answersOf(model.chat({ ...long, n: 1 }))
   expect(usage?.cachedTokens).toBe((usage?.promptTokens ?? 0) - 1)
   // Of the kept session's steps only those of this answer count.
-  expect(hops?.map(({ steps }) => steps)).toEqual([12])
+  expect(hops?.map(({ steps }) => steps)).toEqual([1])
   await model[Symbol.asyncDispose]()
   expect(trace.closed).toBe(trace.opened.length)
+})
+
+test('answers to a prompt that is longer than they may be come one after the other', async () => {
+  const { model, trace } = setUp({ before: macrotask })
+  const messages: ChatRequest['messages'] = [{ role: 'user', content: 'x'.repeat(20) }]
+  const { answers, order } = await answersOf(
+    model.chat(ask({ messages, n: 3, temperature: 0, maxTokens: 19 }))
+  )
+  expect(answers.map(({ tokens }) => tokens.length)).toEqual([19, 19, 19])
+  expect(order).toEqual(order.toSorted())
+  expect(trace.opened).toHaveLength(1)
 })
 
 test('no answer has tokens where none may be made', async () => {

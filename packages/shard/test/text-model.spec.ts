@@ -10,6 +10,7 @@ import {
   type TextModelInit
 } from '../src/generate/index.ts'
 import { bytesSource, readGguf } from '../src/gguf/index.ts'
+import { createGrammarEngine } from '../src/grammar/index.ts'
 import { createReferenceBackend } from '../src/reference/index.ts'
 import {
   countingHead,
@@ -63,9 +64,10 @@ const codeOf = async (
 
 // Letters only, so that no answer ends by itself: which one follows from all tokens before.
 languageModelSuite(test, {
-  supports: ['logprobs', 'n'],
+  supports: ['logprobs', 'n', 'grammar'],
   create: async () => {
-    const head = countingHead(tokenizer)
+    // Room for tools, a token a byte.
+    const head = countingHead(tokenizer, 2_048)
     const lettered = {
       ...head,
       logits: async (hidden: Float32Array) => {
@@ -77,7 +79,7 @@ languageModelSuite(test, {
     const { blocks } = scriptedBlocks()
     return createTextModel(
       { id: 'toy', maxConcurrent: 2 },
-      { tokenizer, template, head: lettered, blocks, clock }
+      { tokenizer, template, head: lettered, blocks, clock, grammar: createGrammarEngine() }
     )
   }
 })

@@ -104,10 +104,12 @@ export function createTextModel(init: TextModelInit, components: TextModelCompon
     const { chain, relaxed, cachedTokens } = session
     yield { type: 'start', promptTokens, chain, ...(relaxed === undefined ? {} : { relaxed }) }
 
+    // Each place runs the prompt once: a long one costs more than short answers side by side gain.
+    const maxAtOnce = promptTokens > maxTokens ? 1 : Math.max(1, maxConcurrent >> 1)
     const accounts: (readonly HopAccount[] | undefined)[] = []
     let completionTokens = 0
     const answers = makeAnswers(
-      { prompt, count: n, maxAtOnce: Math.max(1, maxConcurrent >> 1) },
+      { prompt, count: n, maxAtOnce },
       {
         session,
         answer: (index, from, own, running) =>
