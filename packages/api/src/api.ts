@@ -241,7 +241,7 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
       } else {
         key = await gate.check(request, path)
         if (key !== undefined && path.startsWith('/v1/')) limits.request(key)
-        response = await route(arrivalOf(request, requestId, startedAt, key), facts)
+        response = await route(arrivalOf(request, requestId, startedAt, key), facts, path)
       }
     } catch (error) {
       response = failed(error, { request, requestId }, facts)

@@ -123,7 +123,9 @@ export function createChatWriter(
       case 'text': {
         const chances = options.logprobs ? chatLogprobs(event.logprobs ?? []) : undefined
         if (event.text === '' && (chances?.length ?? 0) === 0) return ''
-        return chunk(event.index, { content: event.text }, chances, null)
+        if (chances !== undefined) return chunk(event.index, { content: event.text }, chances, null)
+        // Nearly all there is, so it takes the short way.
+        return `${before}{"index":${event.index},"delta":{"content":${JSON.stringify(event.text)}},"logprobs":null,"finish_reason":null}${after}`
       }
       case 'tool-call': {
         const { index, call, arguments: text } = event

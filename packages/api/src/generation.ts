@@ -46,26 +46,27 @@ export function startGeneration(
 
   client.addEventListener('abort', stop)
 
-  const next = async (): Promise<GenerationEvent | undefined> => {
-    if (signal.aborted) throw signal.reason
-    if (ended) return undefined
-    try {
-      iterator ??= open({ signal })[Symbol.asyncIterator]()
-      const result = await orStopped(iterator.next())
-      if (result.done !== true) return result.value
-    } catch (error) {
-      if (!ended) end(error)
-      throw error
-    }
-    if (!ended) end()
-    return undefined
-  }
-
-  // `Promise.race` with one long-lived promise would keep a reaction for every event of the stream.
-  const orStopped = <T>(pending: Promise<T>): Promise<T> =>
+  // One promise an event. `Promise.race` with one long-lived promise would keep a reaction for every event.
+  const next = (): Promise<GenerationEvent | undefined> =>
     new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason)
+      if (ended) return resolve(undefined)
       rejectPending = reject
-      pending.then(resolve, reject)
+      const fail = (error: unknown): void => {
+        if (!ended) end(error)
+        reject(error)
+      }
+      const take = (result: IteratorResult<GenerationEvent>): void => {
+        if (result.done !== true) return resolve(result.value)
+        if (!ended) end()
+        resolve(undefined)
+      }
+      try {
+        iterator ??= open({ signal })[Symbol.asyncIterator]()
+        iterator.next().then(take, fail)
+      } catch (error) {
+        fail(error)
+      }
     })
 
   return { signal, next, stop }

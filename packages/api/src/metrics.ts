@@ -34,7 +34,18 @@ export function createMetricsRegistry(init: { maxSeries: number }): MetricsRegis
 
   const seriesOf = <T>(labelNames: readonly string[], make: () => T) => {
     const series = new Map<string, T>()
+    // By the bare values, which are quicker to put together than their text.
+    const seen = new Map<string, T>()
     const at = (values: LabelValues): T => {
+      const key = values.join('\n')
+      let one = seen.get(key)
+      if (one === undefined) {
+        one = find(values)
+        if (seen.size < init.maxSeries) seen.set(key, one)
+      }
+      return one
+    }
+    const find = (values: LabelValues): T => {
       const name = labelText(labelNames, values)
       const known = series.get(name)
       if (known !== undefined) return known

@@ -29,7 +29,7 @@ interface Bindings {
 }
 
 /** Finds the handler of a request. */
-export type Router = (arrival: Arrival, facts: RequestFacts) => Promise<Reply>
+export type Router = (arrival: Arrival, facts: RequestFacts, path: string) => Promise<Reply>
 
 /**
  * Sends requests where they belong: 404 for an address that is not in the table, 405 with `Allow` for a method
@@ -63,7 +63,20 @@ export function createRouter(
       c.env.facts.route = openApiPath(path)
       throw new RequestRefused(wrongMethod(methods.join(', ')))
     })
-  return async (arrival, facts) => app.fetch(arrival.request, { arrival, facts })
+  // An address that is a route's letter by letter needs no search.
+  const exact = new Map(
+    routes.filter(({ path }) => !path.includes(':')).map((route) => [`${route.method} ${route.path}`, route])
+  )
+  return async (arrival, facts, path) => {
+    const route = exact.get(`${arrival.request.method} ${path}`)
+    if (route === undefined) return app.fetch(arrival.request, { arrival, facts })
+    facts.route = route.path
+    try {
+      return await route.handler({ ...arrival, params: {} })
+    } catch (error) {
+      return failed(error, arrival, facts)
+    }
+  }
 }
 
 /** Hono hands on what a handler answers; for HEAD it takes its status and headers, which both kinds have. */

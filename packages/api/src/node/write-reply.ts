@@ -15,8 +15,12 @@ export async function writeReply(
     return
   }
   outgoing.writeHead(status, head)
-  outgoing.flushHeaders()
+  // The client sees life in this turn of the event loop, in one packet with the first frames where they are there.
+  const flushing = setImmediate(() => {
+    if (!outgoing.destroyed) outgoing.flushHeaders()
+  })
   await writeEvents(plain, outgoing)
+  clearImmediate(flushing)
 }
 
 /**
