@@ -82,7 +82,7 @@ export function chromiumProject(include: string[]): TestProjectInlineConfigurati
       name: 'chromium',
       sequence: { groupOrder: 1 },
       include,
-      exclude: ['**/node_modules/**', '**/dist/**', '**/*.node.spec.ts', 'packages/node/**', 'tools/**'],
+      exclude: ['**/node_modules/**', '**/dist/**', '**/*.node.spec.ts', 'tools/**'],
       browser: {
         enabled: true,
         headless: true,
