@@ -49,11 +49,11 @@ export const STATUS_CLIENT_CLOSED_REQUEST = 499
 /** What a provenance is signed for. */
 export const PROVENANCE_CONTEXT = 'kwaai/api/provenance/1'
 
-/** Bytes of a provenance at most, as JSON or as an envelope. */
-export const MAX_PROVENANCE_BYTES: number = 256 * 1024
+/** Bytes of a provenance at most, as JSON or as an envelope; thrice what the largest record needs in both. */
+export const MAX_PROVENANCE_BYTES: number = 1024 * 1024
 
 /** Servers in a provenance at most: more than a chain has, with those that took the place of others. */
-export const MAX_PROVENANCE_HOPS = 256
+export const MAX_PROVENANCE_HOPS = 128
 
 /** Answers to one request at most: the largest `n` of OpenAI's description (2.3.0). */
 export const MAX_CHOICES = 128

@@ -192,16 +192,29 @@ test('what is kept outlives the process, for its time and within its number', as
     expect(() => setup(chained, {}, { provenance })).toThrow(/positive/)
 })
 
-test('names that peers chose can neither break a record nor grow it', async () => {
-  const odd: Script = async function* (request, signal) {
-    for await (const event of local(request, signal))
-      yield event.type === 'start'
-        ? { ...event, chain: [{ peer: '\ud800'.repeat(10_000), from: 0, to: 1, numericsClass: '' }] }
-        : event
+test('names that peers chose can neither break a record nor keep it from being kept', async () => {
+  for (const evil of ['\ud800', '\u0001', '"', '\\', '\u6a21', '\u202e']) {
+    const chain = Array.from({ length: 300 }, (_, n) => ({
+      peer: `${n}${evil.repeat(1000)}`,
+      from: 1_000_000 + n,
+      to: 1_000_001 + n,
+      numericsClass: evil.repeat(1000)
+    }))
+    const odd: Script = async function* (request, signal) {
+      for await (const event of local(request, signal))
+        if (event.type === 'start') yield { ...event, chain }
+        else if (event.type === 'usage')
+          yield {
+            ...event,
+            hops: chain.map((hop) => ({ ...hop, peer: `x${hop.peer}`, computeMs: 1e300, steps: 1e15 }))
+          }
+        else yield event
+    }
+    const { api } = setup(odd)
+    const { disclosed, hops } = await recordOf(api, await ask(api))
+    expect([disclosed.length, hops?.length]).toEqual([256, 128])
+    expect(JSON.stringify([disclosed, hops])).toMatch(/^[\x20-\x7e]+$/)
   }
-  const { api } = setup(odd)
-  const { disclosed } = await recordOf(api, await ask(api))
-  expect(disclosed).toMatchObject([{ peer: '\ufffd'.repeat(512) }])
 })
 
 test('vectors have a record too, under the id in their header', async () => {

@@ -53,26 +53,31 @@ function disclosed({ outcome, isLocal }: ProvenanceSource): ProvenanceRecord['di
   const asked: ChainHop[] = [...(outcome.chain ?? []), ...(outcome.hops ?? [])]
   if (asked.length === 0) return 'unknown'
   const answered = outcome.firstTokenMs !== undefined || (outcome.usage?.completionTokens ?? 0) > 0
-  const remote = new Map<string, ChainHop>()
-  for (const hop of asked)
-    if (!isLocal(hop.peer)) remote.set(JSON.stringify([hop.peer, hop.from, hop.to]), hop)
-  return [...remote.values()].slice(0, 2 * MAX_PROVENANCE_HOPS).map(({ peer, from, to }) => ({
-    peer: name(peer),
-    from,
-    to,
-    data: from === 0 ? 'token-embeddings' : 'hidden-states',
-    of: answered ? ['prompt', 'answer'] : ['prompt']
-  }))
+  const remote = new Map<string, Disclosure>()
+  for (const { peer: given, from, to } of asked) {
+    if (isLocal(given)) continue
+    if (remote.size >= 2 * MAX_PROVENANCE_HOPS) break
+    const peer = foreign(given, maxPeer)
+    remote.set(`${peer} ${from} ${to}`, {
+      peer,
+      from,
+      to,
+      data: from === 0 ? 'token-embeddings' : 'hidden-states',
+      of: answered ? ['prompt', 'answer'] : ['prompt']
+    })
+  }
+  return [...remote.values()]
 }
 
+type Disclosure = Exclude<ProvenanceRecord['disclosed'], 'unknown'>[number]
 type Hop = NonNullable<ProvenanceRecord['hops']>[number]
 
 function account(hop: HopAccount): Hop {
   return {
-    peer: name(hop.peer),
+    peer: foreign(hop.peer, maxPeer),
     from: hop.from,
     to: hop.to,
-    numericsClass: name(hop.numericsClass),
+    numericsClass: foreign(hop.numericsClass, maxClass),
     ...optional('computeMs', hop.computeMs),
     ...optional('queueMs', hop.queueMs),
     ...optional('rttMs', hop.rttMs),
@@ -90,6 +95,15 @@ function optional<K extends string>(key: K, ms: number | undefined): { [P in K]?
 /** Microseconds are more than clocks across processes tell. */
 function round(ms: number): number {
   return Math.round(ms * 1000) / 1000
+}
+
+// A peer id has 52 characters; sessions take classes of at most 256.
+const maxPeer = 128
+const maxClass = 256
+
+/** A name a peer chose: what is not plain ASCII would let it grow a record beyond what is kept. */
+function foreign(text: string, max: number): string {
+  return text.slice(0, max).replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')
 }
 
 const encoder = new TextEncoder()

@@ -85,7 +85,11 @@ export function createProvenance(init: ProvenanceInit, components: ProvenanceCom
     if (caller === undefined) return
     const facts = init.model?.(outcome.model) ?? {}
     const described = describeAnswer({ outcome, facts, receipt, isLocal: (peer) => local.has(peer) })
-    await records.put(caller, outcome.id, encoder.encode(canonicalJson({ ...described })))
+    if (!(await records.put(caller, outcome.id, encoder.encode(canonicalJson({ ...described })))))
+      throw new KwaaiError(
+        'ERR_API_INVALID_INIT',
+        `Cannot keep the record: maxBytes of provenance is too small`
+      )
   }
 
   const handler: Handler = async ({ request, caller, params }) => {

@@ -85,7 +85,8 @@ export interface ProvenanceRecord {
   /**
    * What left the node: to each other peer the rows before block `from`, of the prompt and of the answer. Before
    * block 0 these are token embeddings, which a table turns back into text. Empty where all was computed in the
-   * node, `unknown` where the model does not tell who computed.
+   * node, `unknown` where the model does not tell who computed. Of an answer that failed or was left it is what
+   * may have been sent until then.
    */
   disclosed:
     | 'unknown'
