@@ -1,27 +1,42 @@
 import type { ByteSource, CallOptions } from '@kwaai/interface'
 import { shardError } from '../errors.ts'
 
-/** Bits of an element by type (huggingface/safetensors, README, "Format"). */
-const elementBits = {
-  BOOL: 8,
-  U8: 8,
-  I8: 8,
-  F8_E4M3: 8,
-  F8_E5M2: 8,
-  I16: 16,
-  U16: 16,
-  F16: 16,
-  BF16: 16,
-  I32: 32,
-  U32: 32,
-  F32: 32,
-  I64: 64,
-  U64: 64,
-  F64: 64
-} as const
-
 /** An element type of a safetensors file. */
-export type SafetensorsType = keyof typeof elementBits
+export type SafetensorsType =
+  | 'BOOL'
+  | 'U8'
+  | 'I8'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'I16'
+  | 'U16'
+  | 'F16'
+  | 'BF16'
+  | 'I32'
+  | 'U32'
+  | 'F32'
+  | 'I64'
+  | 'U64'
+  | 'F64'
+
+/** Bytes of an element by type (huggingface/safetensors, README, "Format"). */
+const elementBytes: Readonly<Record<SafetensorsType, number>> = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  I64: 8,
+  U64: 8,
+  F64: 8
+}
 
 /** A tensor, and where its bytes lie: little-endian, row by row. */
 export interface SafetensorsTensor {
@@ -130,14 +145,14 @@ function readEntry(name: string, entry: unknown, dataOffset: number): Safetensor
   if (name.length > maxNameLength) throw invalid(`a tensor has a name of ${name.length} characters`)
   if (!isRecord(entry)) throw invalid(`the tensor ${name} is no object`)
   const { dtype, shape, data_offsets: offsets } = entry
-  if (typeof dtype !== 'string' || !Object.hasOwn(elementBits, dtype))
+  if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype))
     throw invalid(`the tensor ${name} has the unknown type ${String(dtype).slice(0, 40)}`)
   if (!isCounts(shape) || shape.length > maxDimensions)
     throw invalid(`the tensor ${name} has no possible shape`)
   if (!isCounts(offsets) || offsets.length !== 2) throw invalid(`the tensor ${name} has no offsets`)
   const [from, to] = offsets as [number, number]
   const type = dtype as SafetensorsType
-  const byteLength = shape.reduce((product, n) => product * n, elementBits[type] / 8)
+  const byteLength = shape.reduce((product, n) => product * n, elementBytes[type])
   if (to - from !== byteLength)
     throw invalid(`the tensor ${name} has ${to - from} bytes, its shape asks for ${byteLength}`)
   return { name, type, shape, offset: dataOffset + from, byteLength }
