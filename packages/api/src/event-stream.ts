@@ -14,6 +14,8 @@ export interface EventStreamInit {
   failed?: (error: unknown) => string
   /** Called when the reader goes away or takes nothing for too long. */
   stop: () => void
+  /** The client's own: when it aborts, nothing more is told. */
+  signal: AbortSignal
   keepAliveMs: number
   stallTimeoutMs: number
   clock: Clock
@@ -24,8 +26,8 @@ export interface FrameReader {
   /** True while it waits for the next frame, and false while it has not taken the last one. */
   waits(): boolean
   ping(): void
-  /** It took nothing for too long. */
-  giveUp(error: Error): void
+  /** It took nothing for too long, or its client is gone. */
+  giveUp(error: unknown): void
 }
 
 /** What watches over a reader. */
@@ -67,6 +69,13 @@ export function watchReader(init: EventStreamInit, reader: FrameReader): ReaderW
     }
   }
   watch().catch(() => undefined)
+  // A reader that does not read would learn of it when its time is up, and cost a timer until then.
+  const abort = (): void => {
+    if (done.signal.aborted) return
+    done.abort(over)
+    reader.giveUp(init.signal.reason)
+  }
+  init.signal.addEventListener('abort', abort)
 
   return {
     get ended() {
@@ -78,7 +87,10 @@ export function watchReader(init: EventStreamInit, reader: FrameReader): ReaderW
     served() {
       silent = false
     },
-    end: () => done.abort(over)
+    end() {
+      init.signal.removeEventListener('abort', abort)
+      done.abort(over)
+    }
   }
 }
 

@@ -133,6 +133,7 @@ export async function respond(
           return writer.failed?.(refusal) ?? `event: error\ndata: ${JSON.stringify(errorObject(refusal))}\n\n`
         },
         stop: generation.stop,
+        signal: request.signal,
         clock,
         keepAliveMs,
         stallTimeoutMs: init.stallTimeoutMs
