@@ -1,6 +1,7 @@
 // In Node.js only: a browser sets Host, Origin and Sec-Fetch-Site itself. In both worlds: fuzz.spec.ts.
+import { createMemoryStore, systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createSeededRandom } from '@kwaai/testing'
-import { createApi } from '@kwaai/api'
+import { createApi, createApiKeys } from '@kwaai/api'
 import { expect, test } from 'vitest'
 import { createFuzzModels } from './fuzz-models.ts'
 import { malformedRequests } from './fuzz-requests.ts'
@@ -45,6 +46,58 @@ test('10,000 malformed requests: a JSON error with the right status, and no mode
   for (const status of [400, 403, 404, 405, 413, 415]) expect(seen.get(status)).toBeGreaterThan(100)
   // And it goes on.
   expect((await api.fetch(new Request(`${base}/health`))).status).toBe(200)
+})
+
+test.each(routes)('$method $path is nothing for pages of others', async ({ method, path, body }) => {
+  asked.length = 0
+  for (const headers of [
+    // A name of somebody else that was pointed at this machine, and its port.
+    { host: 'evil.example' },
+    { host: 'evil.example:11435' },
+    { host: '127.0.0.1.evil.example' },
+    { host: '[::2]' },
+    { origin: 'https://evil.example' },
+    { origin: 'null' },
+    { origin: 'http://localhost.evil.example' },
+    { 'sec-fetch-site': 'cross-site' }
+  ]) {
+    const init: RequestInit = { method, headers: { 'content-type': 'application/json', ...headers } }
+    if (body !== undefined) init.body = JSON.stringify(body)
+    const response = await api.fetch(new Request(base + path, init))
+    expect(problemOf(response, await response.text(), [403])).toBeUndefined()
+  }
+  // What a page may send without asking first, a form's types, is refused by its type; the question is refused too.
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+    if (body === undefined) continue
+    const init = { method, headers: { 'content-type': type }, body: JSON.stringify(body) }
+    const response = await api.fetch(new Request(base + path, init))
+    expect(problemOf(response, await response.text(), [415])).toBeUndefined()
+  }
+  const preflight = { origin: 'https://evil.example', 'access-control-request-method': method }
+  const response = await api.fetch(new Request(base + path, { method: 'OPTIONS', headers: preflight }))
+  expect(problemOf(response, await response.text(), [403])).toBeUndefined()
+  expect(asked).toEqual([])
+})
+
+test('where keys are asked for, two thousand malformed requests without one learn nothing else', async () => {
+  const store = createMemoryStore()
+  const keys = createApiKeys({}, { store, clock: systemClock, random: systemRandom })
+  await keys.create({ name: 'somebody' })
+  const locked = createApi({ maxBodyBytes }, { ...components, keys })
+  asked.length = 0
+  let count = 0
+  const seen = new Set<number>()
+  for (const { what, request } of malformedRequests(createSeededRandom('locked'), maxBodyBytes)) {
+    const made = request()
+    const response = await locked.fetch(made)
+    const open = ['/health', '/ready', '/openapi.json'].includes(new URL(made.url).pathname)
+    const problem = problemOf(response, await response.text(), open ? [401, 403, 405] : [401, 403])
+    expect(problem === undefined ? undefined : `${what}: ${problem}`).toBeUndefined()
+    seen.add(response.status)
+    if (++count === 2_000) break
+  }
+  expect(seen).toContain(401)
+  expect(asked).toEqual([])
 })
 
 /** What is wrong with an answer; the text is looked at as what it is, not as what it says. */

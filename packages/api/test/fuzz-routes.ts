@@ -47,6 +47,7 @@ export const routes: readonly FuzzRoute[] = [
   { method: 'GET', path: '/health' },
   { method: 'GET', path: '/ready' },
   { method: 'GET', path: '/metrics' },
+  { method: 'GET', path: '/openapi.json' },
   { method: 'GET', path: '/v1/models' },
   { method: 'GET', path: '/v1/models/fake' },
   { method: 'GET', path: '/v1/kwaai/explain' },
