@@ -1,10 +1,11 @@
-/** What a model over a chain tells of its servers: who would compute, who holds what, who computed. */
+/** What a model over a chain tells of its servers: who would compute, who holds what, who computed; and how it ends. */
 import type { HeadRunner } from '@kwaai/interface'
 import { createSeededRandom, macrotask } from '@kwaai/testing'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createTextModel, createTokenizer, type TextModel } from '../src/generate/index.ts'
 import { bytesSource, readGguf } from '../src/gguf/index.ts'
+import { createGrammarEngine } from '../src/grammar/index.ts'
 import { coverageOf } from '../src/route/coverage.ts'
 import type { Advert, ChainSource } from '../src/route/index.ts'
 import { createRouteStage, type RouteStage } from './route-kit.ts'
@@ -38,7 +39,15 @@ beforeEach(async () => {
   const { clock } = stage
   model = createTextModel(
     { id: 'toy', answerTokens: 64 },
-    { tokenizer, template: undefined, head, blocks: source, clock, random: createSeededRandom(1) }
+    {
+      tokenizer,
+      template: undefined,
+      head,
+      blocks: source,
+      clock,
+      random: createSeededRandom(1),
+      grammar: createGrammarEngine()
+    }
   )
 })
 afterEach(async () => {
@@ -181,4 +190,39 @@ test('a server that took the place of another is told with it', async () => {
     [spare?.peer, expect.any(Number)],
     [lost.peer, expect.any(Number)]
   ])
+})
+
+test('an abort ends several answers under a grammar at every server within a second', async () => {
+  const servers = [await stage.serve(1, 0, 3), await stage.serve(2, 3, 6)]
+  await source.start()
+  await macrotask()
+  const schema = { type: 'array', items: { type: 'string', maxLength: 400 }, minItems: 3, maxItems: 9 }
+  let most = 0
+  for (const after of [0, 1, 5, 40]) {
+    const controller = new AbortController()
+    const reason = new Error('gone')
+    const asked = {
+      prompt: 'xyz',
+      n: 4,
+      maxTokens: 400,
+      constraint: { type: 'json-schema', schema } as const
+    }
+    let seen = 0
+    const run = (async () => {
+      for await (const event of model.complete(asked, { signal: controller.signal })) {
+        most = Math.max(most, ...servers.map(({ server }) => server.stats().sessions))
+        if (event.type === 'text' && ++seen > after) controller.abort(reason)
+      }
+    })()
+    await expect(run).rejects.toBe(reason)
+    await stage.clock.advance(1_000)
+    for (const { server } of servers) {
+      const { sessions, kvBytes } = server.stats()
+      expect([sessions, kvBytes]).toEqual([0, 0])
+    }
+  }
+  expect(most).toBe(4)
+  // All places are free again.
+  const { answers } = await answersOf(model.complete({ prompt: 'xyz', n: 4, maxTokens: 3, temperature: 0 }))
+  expect(answers).toHaveLength(4)
 })

@@ -1,6 +1,7 @@
-/** Constraints and tools, on made-up blocks; the grammars are lists of texts. */
+/** Constraints and tools, on made-up blocks; most grammars are lists of texts. */
 import type { ChatMessage, ChatRequest, ToolDefinition } from '@kwaai/interface'
 import { createFakeClock, createSeededRandom, macrotask } from '@kwaai/testing'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   createChatTemplate,
@@ -11,6 +12,7 @@ import {
   type TextModel
 } from '../src/generate/index.ts'
 import { bytesSource, readGguf } from '../src/gguf/index.ts'
+import { createGrammarEngine } from '../src/grammar/index.ts'
 import { choiceEngine } from './choice-grammar.ts'
 import { answersOf, countingHead, scriptedBlocks, scriptedHead, type Trace } from './text-model-kit.ts'
 import { toyModel } from './toy-model.ts'
@@ -446,4 +448,82 @@ test('without an engine constraints and tools are refused by name, and tools tha
   expect((await answersOf(model.chat(ask({ tools: [weather], toolChoice: 'none' })))).answers[0]?.text).toBe(
     'ok'
   )
+})
+
+test('whatever is asked for of tools and constraints, answers follow it', async () => {
+  const grammar = createGrammarEngine()
+  const names = fc.uniqueArray(fc.constantFrom('f', 'fg', 'f-', 'a_b'), { minLength: 1, maxLength: 3 })
+  const schemas = fc.constantFrom(
+    undefined,
+    {},
+    {
+      type: 'object',
+      properties: { a: { type: 'string', maxLength: 3 }, b: { enum: [1, '</tool_call>', null] } },
+      required: ['a']
+    },
+    {
+      type: 'object',
+      properties: { n: { type: 'integer', minimum: -2, maximum: 40 } },
+      required: ['n'],
+      additionalProperties: false
+    }
+  )
+  const request = fc.record({
+    tools: names.chain((list) =>
+      fc.tuple(...list.map((name) => schemas.map((parameters) => ({ name, parameters, strict: false }))))
+    ),
+    toolChoice: fc.constantFrom('auto', 'required', 'named'),
+    parallelToolCalls: fc.boolean(),
+    constrained: fc.boolean(),
+    n: fc.integer({ min: 1, max: 2 }),
+    seed: fc.nat(1_000),
+    temperature: fc.constantFrom(0, 1, 2),
+    maxTokens: fc.integer({ min: 1, max: 150 }),
+    stop: fc.array(fc.constantFrom('b', ' <', 'x<', '"'), { maxLength: 2 }),
+    script: fc.constantFrom('ab <tool_call>', '<tool_call>x', 'a<tool_<tool_call>', 'just text, é')
+  })
+  let called = 0
+  await fc.assert(
+    fc.asyncProperty(request, async ({ script, constrained, toolChoice, tools, ...more }) => {
+      const { model } = setUp(grammar, [...tokenizer.encode(script), end])
+      const choice =
+        toolChoice === 'named' ? { name: tools[0]?.name ?? '' } : (toolChoice as 'auto' | 'required')
+      const constraint = { type: 'json-schema', schema: { enum: ['yes <tool_call>', 'no'] } } as const
+      const { answers, usage } = await answersOf(
+        model.chat(
+          ask({
+            ...more,
+            tools,
+            toolChoice: choice,
+            logprobs: { top: 1 },
+            ...(constrained ? { constraint } : {})
+          })
+        )
+      )
+      expect(answers).toHaveLength(more.n)
+      expect(answers.flatMap(({ tokens }) => tokens)).toHaveLength(usage?.completionTokens ?? -1)
+      for (const { text, calls, reason, logprobs } of answers) {
+        const bytes = logprobs.flatMap((entry) => [...entry.bytes])
+        expect(bytes).toEqual([...new TextEncoder().encode(text)])
+        if (!constrained) expect(text).not.toContain('<tool_call>')
+        if (toolChoice !== 'auto') expect(text).toBe('')
+        if (toolChoice === 'named' || !more.parallelToolCalls) expect(calls.length).toBeLessThan(2)
+        for (const [place, call] of calls.entries()) {
+          expect(call.id).toMatch(/^call_/)
+          expect(tools.map(({ name }) => name)).toContain(call.name)
+          if (toolChoice === 'named') expect(call.name).toBe(tools[0]?.name)
+          if (reason === 'length' && place === calls.length - 1) continue
+          const value: unknown = JSON.parse(call.arguments)
+          expect(value).toBeTypeOf('object')
+          called++
+        }
+        if (reason === 'tool_calls') expect(calls.length).toBeGreaterThan(0)
+        if (reason === 'stop') expect(calls).toEqual([])
+        if (constrained && reason === 'stop' && more.stop.length === 0)
+          expect(['"yes <tool_call>"', '"no"']).toContain(text)
+      }
+    }),
+    { numRuns: 150 }
+  )
+  expect(called).toBeGreaterThan(20)
 })
