@@ -17,7 +17,8 @@ import {
   createTextModel,
   localBlocks,
   type BlockPipeline,
-  type BlockPipelineSource
+  type BlockPipelineSource,
+  type GrammarEngine
 } from '@kwaai/shard/generate'
 import {
   createAdvertiser,
@@ -85,9 +86,12 @@ export async function createServing(
     const server = served?.server
     const source = await findBlocks(components, numericsClass, teardown.add, options)
     let latest: BlockPipeline | undefined
+    const { routes = false, explain, coverage } = source.blocks
     const blocks: BlockPipelineSource = {
-      routes: source.blocks.routes ?? false,
+      routes,
       ready: () => source.blocks.ready(),
+      ...(explain === undefined ? {} : { explain }),
+      ...(coverage === undefined ? {} : { coverage }),
       async open(init, call) {
         latest = await source.blocks.open(init, call)
         return latest
@@ -95,7 +99,7 @@ export async function createServing(
     }
     const text = createTextModel(
       { id: opened.id, ...room },
-      { file: loaded.file, head: lazyHead(loaded), blocks, clock, random }
+      { file: loaded.file, head: lazyHead(loaded), blocks, grammar: lazyGrammar(), clock, random }
     )
     // The sessions it keeps between requests end before the network does.
     teardown.add(async () => text[Symbol.asyncDispose]())
@@ -213,6 +217,17 @@ function roomForContext({ runner, maxKvBytes, config }: LoadedModel): { contextL
 
 function holdsAll(runner: BlockRunner, config: ModelShape): boolean {
   return runner.from === 0 && runner.to === config.blockCount
+}
+
+/** Grammars, read when the first answer has to follow one. */
+function lazyGrammar(): GrammarEngine {
+  return {
+    specification: 'kwaai.grammar-engine/1',
+    async compiler(vocabulary, options) {
+      const { createGrammarEngine } = await import('@kwaai/shard/grammar')
+      return createGrammarEngine().compiler(vocabulary, options)
+    }
+  }
 }
 
 /** The two ends of the model, loaded when somebody first asks: a server of blocks alone never needs them. */

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { prompts, shortList } from '../../shard/test/ggml-prompts.ts'
 import { bits } from '../../shard/test/ggml-kit.ts'
 import { createOracle, type Oracle } from '../../shard/test/oracle/index.ts'
+import { verifyProvenance } from '@kwaai/api'
+import { createKwaaiFetch } from '../src/index.ts'
 import { startCluster, type Cluster } from './cluster.ts'
 import { greedy } from './greedy.ts'
 
@@ -48,6 +50,58 @@ describe('three processes over libp2p', () => {
         )
       }
     })
+  })
+
+  test('answer in one process with no server: who holds what, who would compute, and an answer by a schema', async () => {
+    const ask = createKwaaiFetch(cluster.client)
+    const json = async (path: string, body?: unknown): Promise<Record<string, unknown>> => {
+      const headers = { 'content-type': 'application/json' }
+      const post = { method: 'POST', headers, body: JSON.stringify(body) }
+      const response = await ask(`http://kwaai.local${path}`, body === undefined ? {} : post)
+      expect(response.status, path).toBe(200)
+      return (await response.json()) as Record<string, unknown>
+    }
+    const all = [0, 10, 20].map((from) => expect.objectContaining({ from, to: from + 10 }))
+    expect((await json('/v1/models'))['data']).toMatchObject([
+      { id: 'smollm2-135m-instruct', coverage: [{ from: 0, to: 30, servers: 1 }] },
+      { id: 'all-minilm-l6-v2-256-f32', dimensions: 384 }
+    ])
+    expect(await json('/v1/kwaai/explain?region=eu')).toMatchObject({ chain: all, candidates: all })
+    expect(await json('/v1/kwaai/explain?region=us')).toMatchObject({
+      chain: [],
+      problem: expect.any(String)
+    })
+    const answer = (await json('/v1/chat/completions', {
+      model: 'smollm2-135m-instruct',
+      messages: [{ role: 'user', content: 'Invent a person.' }],
+      max_tokens: 60,
+      temperature: 1,
+      seed: 7,
+      response_format: {
+        type: 'json_schema',
+        json_schema: {
+          name: 'person',
+          strict: true,
+          schema: {
+            type: 'object',
+            properties: {
+              name: { type: 'string', maxLength: 12 },
+              age: { type: 'integer', minimum: 7, maximum: 9 }
+            },
+            required: ['name', 'age'],
+            additionalProperties: false
+          }
+        }
+      }
+    })) as { id: string; choices: { message: { content: string }; finish_reason: string }[] }
+    const [choice] = answer.choices
+    expect(choice?.finish_reason).toBe('stop')
+    expect([7, 8, 9]).toContain((JSON.parse(choice?.message.content ?? '') as { age: number }).age)
+    const provenance = await json(`/v1/kwaai/provenance/${answer.id}`)
+    const { record, signer } = await verifyProvenance(JSON.stringify(provenance))
+    expect(signer).toBe(cluster.client.status().did)
+    expect(record.hops).toMatchObject(all)
+    expect(record.disclosed).toMatchObject([{ data: 'token-embeddings' }, { data: 'hidden-states' }, {}])
   })
 
   test('the text of a chat is what llama.cpp says, token by token', async () => {
