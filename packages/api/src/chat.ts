@@ -19,12 +19,9 @@ interface Choice {
 
 /** Collects a chat's answer in one piece. */
 export function createChatCollector(answer: Answer, options: { logprobs: boolean }): AnswerCollector {
-  const choices = Array.from({ length: answer.n }, (): Choice => ({
-    text: [],
-    logprobs: [],
-    calls: [],
-    reason: 'stop'
-  }))
+  const choices: Choice[] = []
+  for (let index = 0; index < answer.n; index++)
+    choices.push({ text: [], logprobs: [], calls: [], reason: 'stop' })
 
   return {
     add(event) {
@@ -114,9 +111,10 @@ export function createChatWriter(
   }
   const open = (): string => {
     before = prefix()
-    return Array.from({ length: answer.n }, (_, index) =>
-      chunk(index, { role: 'assistant', content: '', refusal: null }, undefined, null)
-    ).join('')
+    let frames = ''
+    for (let index = 0; index < answer.n; index++)
+      frames += chunk(index, { role: 'assistant', content: '', refusal: null }, undefined, null)
+    return frames
   }
   const show = (event: GenerationEvent): string => {
     switch (event.type) {

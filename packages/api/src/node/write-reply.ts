@@ -2,6 +2,9 @@ import type { ServerResponse } from 'node:http'
 import { PING, watchReader, type EventStreamInit } from '../event-stream.ts'
 import type { PlainReply } from '../replies.ts'
 
+/** Characters of frames that go to the socket together at most: what a socket takes without complaint. */
+const maxGathered = 16 * 1024
+
 /** Writes an answer to its socket. Resolves when nothing more is to be written, or nobody is there to read. */
 export async function writeReply(
   { status, headers, plain }: PlainReply,
@@ -25,33 +28,47 @@ export async function writeReply(
 
 /**
  * Asks for a frame when the socket takes one: while it does not, the model stands still. As with the stream of
- * `fetch`, nothing waits in between but what the socket holds.
+ * `fetch`, nothing waits in between but what the socket holds; frames of one turn of the event loop go to it
+ * together, in their order.
  */
 async function writeEvents(init: EventStreamInit, outgoing: ServerResponse): Promise<void> {
   const { frames, failed } = init
-  let waits = true
+  let full = false
   const watch = watchReader(init, {
-    waits: () => waits,
+    waits: () => !full,
     ping: () => void outgoing.write(PING),
     // Without its end the part is not taken for the whole.
     giveUp: () => outgoing.destroy()
   })
+  let gathered = ''
+  const flush = (): void => {
+    const text = gathered
+    gathered = ''
+    if (text !== '' && !outgoing.destroyed && !outgoing.write(text)) full = true
+  }
   try {
     while (!outgoing.destroyed) {
       const frame = await frames.next()
       if (watch.ended) return
       watch.served()
-      if (frame.done === true) return void outgoing.end()
-      if (outgoing.write(frame.value)) continue
-      waits = false
+      if (frame.done === true) {
+        outgoing.end(gathered)
+        gathered = ''
+        return
+      }
+      if (gathered === '') process.nextTick(flush)
+      gathered += frame.value
+      if (gathered.length >= maxGathered) flush()
+      if (!full) continue
       await drained(outgoing)
-      waits = true
+      full = false
       watch.asked()
     }
   } catch (error) {
     try {
       if (failed === undefined) throw error
-      outgoing.end(failed(error))
+      outgoing.end(gathered + failed(error))
+      gathered = ''
     } catch {
       outgoing.destroy()
     }
