@@ -230,11 +230,12 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   const answer = async (request: Request): Promise<Reply> => {
     const startedAt = clock.monotonic()
     const requestId = requestIdOf(request, random)
-    const path = new URL(request.url).pathname
     const facts: RequestFacts = {}
+    let path = ''
     let key: ApiKey | undefined
     let response: Reply
     try {
+      path = pathOf(request)
       guard.check(request)
       if (guard.isPreflight(request)) {
         response = new Response(null, { status: 204 })
@@ -269,6 +270,16 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
   const api: Api = { fetch: async (request) => toResponse(await answer(request)) }
   rememberAnswer(api, answer)
   return api
+}
+
+/** Some servers hand over a request whose Host is none, and say so when its address is asked for. */
+function pathOf(request: Request): string {
+  try {
+    return new URL(request.url).pathname
+  } catch (error) {
+    const message = 'The request target or Host is invalid'
+    throw new RequestRefused({ status: 400, code: 'invalid_request', message }, error)
+  }
 }
 
 /** Whoever reaches a loopback port is this machine's user, but for the pages open there. */

@@ -164,3 +164,14 @@ test('logs requests and never what they say', async () => {
   expect(lines[0]).toContain('"path":"/v1/models"')
   expect(lines[0]).not.toContain('secret')
 })
+
+test('a request whose address cannot be read is refused like any other', async () => {
+  const request = get('/v1/models')
+  // As Deno does with a Host that is none.
+  Object.defineProperty(request, 'url', {
+    get: () => {
+      throw new TypeError('Invalid URL')
+    }
+  })
+  await expectError(await createApi({}, { models: [] }).fetch(request), 400, 'invalid_request')
+})
