@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { OnnxEmbedder, OnnxEmbedderComponents } from '../src/encoder/index.ts'
 import { fileSource } from '../src/gguf/index.ts'
 import {
@@ -12,6 +12,9 @@ import {
   openMiniLm
 } from './encoder-golden.ts'
 import { cosine, refused } from './encoder-kit.ts'
+
+// Loading and running the model takes a second where the cores are free.
+vi.setConfig({ testTimeout: 90_000 })
 
 const folder = process.env['KWAAI_EMBEDDER_PATH'] ?? ''
 const json = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(folder, name), 'utf8'))
