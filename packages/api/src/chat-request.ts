@@ -1,5 +1,5 @@
 import type { ChatRequest } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import {
   generationFields,
   includesUsage,

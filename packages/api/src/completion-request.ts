@@ -1,5 +1,5 @@
 import type { CompletionRequest, GenerationOptions } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import { routeParam } from './chat-request.ts'
 import { DEFAULT_COMPLETION_TOKENS, MAX_CHOICES } from './constants.ts'
 import {

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { misbehaved } from './answer.ts'
 import { each, textOrTokens, type TextOrTokens } from './completion-request.ts'
 import { MAX_EMBEDDING_INPUTS } from './constants.ts'

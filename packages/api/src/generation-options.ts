@@ -1,5 +1,5 @@
 import type { GenerationOptions, RouteConstraints, TrustTier } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import { MAX_CHOICES } from './constants.ts'
 import { servedAs } from './parsing.ts'
 import { invalid, unsupported } from './refusals.ts'

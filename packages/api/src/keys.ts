@@ -1,5 +1,5 @@
 import { KwaaiError, type CallOptions, type Clock, type KeyValueStore, type Random } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import { toBase64Url } from './provenance/base64url.ts'
 import {
   DEFAULT_MAX_KEYS,

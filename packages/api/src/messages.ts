@@ -1,5 +1,5 @@
 import type { ChatMessage } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import { servedAs } from './parsing.ts'
 import { invalid, unsupported } from './refusals.ts'
 

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { invalid, unsupported } from './refusals.ts'
 
 /** What is known of a field that is not honoured: the values of it that ask for nothing. */
@@ -24,7 +24,9 @@ export function parseFields<T>(
   body: Readonly<Record<string, unknown>>,
   notHonoured: NotHonoured
 ): ParsedFields<T> {
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+  const given = Object.values(body).includes(null)
+    ? Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+    : body
   const result = schema.safeParse(given)
   if (!result.success) throw refusalOfIssue(result.error.issues[0], given)
   const unknown = new Set<string>()
@@ -62,15 +64,20 @@ function collectUnknown(given: unknown, known: unknown, at: string, names: Set<s
   if (given === known || names.size >= maxIgnored) return
   if (typeof given !== 'object' || typeof known !== 'object' || given === null || known === null) return
   if (Array.isArray(given)) {
-    for (const [index, value] of given.entries())
-      collectUnknown(value, Reflect.get(known, index), `${at}[]`, names)
+    const name = `${at}[]`
+    for (let index = 0; index < given.length; index++)
+      collectUnknown(given[index], Reflect.get(known, index), name, names)
     return
   }
   const nameOf = (key: string): string => (at === '' ? key : `${at}.${key}`)
-  const entries = Object.entries(given)
-  for (const [key] of entries) if (!Object.hasOwn(known, key)) names.add(nameOf(key))
-  for (const [key, value] of entries)
-    if (Object.hasOwn(known, key)) collectUnknown(value, Reflect.get(known, key), nameOf(key), names)
+  const keys = Object.keys(given)
+  for (const key of keys) if (!Object.hasOwn(known, key)) names.add(nameOf(key))
+  for (const key of keys) {
+    const value: unknown = Reflect.get(given, key)
+    // Only what has names of its own can have unknown ones.
+    if (typeof value === 'object' && Object.hasOwn(known, key))
+      collectUnknown(value, Reflect.get(known, key), nameOf(key), names)
+  }
 }
 
 type Issue = z.core.$ZodIssue

@@ -1,5 +1,5 @@
 import type { TextConstraint } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import { functionName } from './tools.ts'
 
 /** The field `response_format`. */

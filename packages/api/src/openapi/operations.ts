@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { chatNotHonoured } from '../chat-request.ts'
 import { completionNotHonoured } from '../completion-request.ts'
 import { METRICS_CONTENT_TYPE } from '../metrics.ts'

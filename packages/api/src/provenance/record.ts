@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { MAX_PROVENANCE_HOPS } from '../constants.ts'
 
 // Everything in a record is a name, a number or a time; there is no field a text of a prompt or answer could be in.

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { refusalOfIssue, servedAs } from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { MAX_INPUT_ITEMS } from './constants.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ResponseStreamEvent } from './events.ts'
 import type { ConversationItem, OutputItem, ResponseItemList, ResponseObject } from './objects.ts'
 

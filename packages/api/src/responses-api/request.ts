@@ -1,5 +1,5 @@
 import type { ChatRequest, TextConstraint, ToolDefinition } from '@kwaai/interface'
-import { z } from 'zod'
+import * as z from 'zod'
 import { MAX_TOOLS } from '../constants.ts'
 import { kwaaiField, toRoute } from '../generation-options.ts'
 import { is, isEmpty, never, parseFields, servedAs, type NotHonoured } from '../parsing.ts'
