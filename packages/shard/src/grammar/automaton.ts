@@ -38,6 +38,9 @@ export const wordBytes: readonly boolean[] = Array.from({ length: 256 }, (_, byt
   /[A-Za-z0-9 ]/.test(String.fromCharCode(byte))
 )
 
+// Steps that read nothing, a place: properties that may be left out make many.
+const stepsToPosition = 16
+
 // No token of a known vocabulary has a longer word.
 const maxWordRun = 128
 
@@ -92,7 +95,9 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
       const key = (stack?.id ?? 0) * 0x100000 + at.step
       if (seen.has(key)) continue
       seen.add(key)
-      if (seen.size > limits.positions) throw new AmbiguityError('The grammar is too ambiguous')
+      if (positions.length > limits.positions || seen.size > limits.positions * stepsToPosition) {
+        throw new AmbiguityError('The grammar is too ambiguous')
+      }
       const step = steps[at.step] as Step
       switch (step.op) {
         case 'bytes':

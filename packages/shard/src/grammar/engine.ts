@@ -40,7 +40,7 @@ function createCompiler(vocabulary: GrammarVocabulary, limits: GrammarLimits): G
   const automatonOf = (rule: GrammarRule): Automaton => {
     const key = keyOf(rule)
     const known = key === undefined ? undefined : kept.get(key)
-    const automaton = known ?? createAutomaton(compileRule(rule, limits), limits)
+    const automaton = known ?? guarded(() => createAutomaton(compileRule(rule, limits), limits))
     if (key === undefined) return automaton
     kept.delete(key)
     kept.set(key, automaton)

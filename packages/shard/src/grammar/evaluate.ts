@@ -24,7 +24,8 @@ export function follows(document: SchemaDocument, located: Located, value: unkno
   const target = has('$ref') ? document.resolve(located) : undefined
   if (target !== undefined && !follows(document, target, value, depth + 1)) return false
   if (has('type') && ![words['type']].flat().some((type) => isType(value, type))) return false
-  if (has('enum') && !(words['enum'] as unknown[]).some((other) => same(document, other, value))) return false
+  if (has('enum') && !valuesOf(document, words['enum'] as unknown[]).has(canonical(document, value)))
+    return false
   if (has('const') && !same(document, words['const'], value)) return false
   if (has('allOf') && !each('allOf').every((index) => sub(value, 'allOf', index))) return false
   if (has('anyOf') && !each('anyOf').some((index) => sub(value, 'anyOf', index))) return false
@@ -159,6 +160,17 @@ export function matches(document: SchemaDocument, located: Located, pattern: str
   if (language === undefined) return false
   document.spend([...name].length * language.moves.length)
   return isOf(language, name)
+}
+
+// The values of an enum are looked up once for each of them.
+const enums = new WeakMap<object, Set<string>>()
+
+function valuesOf(document: SchemaDocument, values: readonly unknown[]): Set<string> {
+  const known = enums.get(values)
+  if (known !== undefined) return known
+  const made = new Set(values.map((value) => canonical(document, value)))
+  enums.set(values, made)
+  return made
 }
 
 const same = (document: SchemaDocument, a: unknown, b: unknown): boolean =>

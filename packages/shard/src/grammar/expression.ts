@@ -70,6 +70,39 @@ export function literal(text: string): Expression {
   return sequence(...Array.from(encoder.encode(text), (byte) => byteRange(byte, byte)))
 }
 
+/** One of these texts; what several begin with is there once, so that a text is in few places at once. */
+export function texts(list: readonly string[]): Expression {
+  const sorted = [...new Set(list)].map((text) => encoder.encode(text)).toSorted(compareBytes)
+  const build = (from: number, to: number, depth: number): Expression => {
+    const [first, last] = [sorted[from] as Uint8Array, sorted[to - 1] as Uint8Array]
+    let shared = depth
+    while (shared < first.length && shared < last.length && first[shared] === last[shared]) shared++
+    const head = Array.from(first.subarray(depth, shared), (byte) => byteRange(byte, byte))
+    const ways: Expression[] = []
+    let start = from
+    if (first.length === shared) {
+      ways.push(nothing)
+      start++
+    }
+    for (let at = start; at < to; at = start) {
+      const byte = sorted[at]?.[shared]
+      while (start < to && sorted[start]?.[shared] === byte) start++
+      ways.push(build(at, start, shared))
+    }
+    return sequence(...head, choice(...ways))
+  }
+  return sorted.length === 0 ? never : build(0, sorted.length, 0)
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) {
+    const difference = (a[at] as number) - (b[at] as number)
+    if (difference !== 0) return difference
+  }
+  return a.length - b.length
+}
+
 /** One byte of these. */
 export const byteRange = (from: number, to: number): Expression => ({ kind: 'bytes', ranges: [[from, to]] })
 

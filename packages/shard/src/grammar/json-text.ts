@@ -56,13 +56,22 @@ export function stringText(min: number, max: number): Expression {
 /** One character of these in a JSON string, in the spelling JSON.stringify gives it. */
 export function spelled(ranges: CodePointRanges): Expression {
   const normal = normalRanges(ranges)
-  const escaped: Expression[] = []
+  // JSON.stringify writes seven of them with a letter or themselves, the other control characters with their number.
+  const short: string[] = []
+  const numbers: [string[], string[]] = [[], []]
   for (const [from, to] of normal) {
     for (let point = from; point <= Math.min(to, 0x5c); point++) {
       const text = JSON.stringify(String.fromCodePoint(point)).slice(1, -1)
-      if (text.length > 1) escaped.push(literal(text))
+      if (text.length === 2) short.push(text.charAt(1))
+      if (text.length === 6) numbers[text.charAt(4) === '0' ? 0 : 1].push(text.charAt(5))
     }
   }
+  const escaped = [
+    ...(short.length > 0 ? [sequence(literal('\\'), ascii(...short))] : []),
+    ...numbers.flatMap((digits, high) =>
+      digits.length > 0 ? [sequence(literal(`\\u00${high}`), ascii(...digits))] : []
+    )
+  ]
   const open = normal.flatMap(([from, to]) =>
     plain.map(([low, high]): [number, number] => [Math.max(from, low), Math.min(to, high)])
   )
@@ -72,11 +81,15 @@ export function spelled(ranges: CodePointRanges): Expression {
 
 const anyPoint: CodePointRanges = [[0, 0x10ffff]]
 
-/** A JSON string that is none of these texts, every character in its one spelling. */
-export function stringExcept(texts: readonly string[]): Expression {
+/**
+ * A JSON string that is none of these texts, every character in its one spelling; `add` makes a rule of an
+ * expression.
+ */
+export function stringExcept(texts: readonly string[], add: (expression: Expression) => string): Expression {
+  const tail = rule(add(repeat(spelled(anyPoint), 0)))
   const points = texts.filter((text) => !/\p{Surrogate}/u.test(text)).map((text) => [...text])
   const rest = (all: readonly (readonly string[])[]): Expression => {
-    if (all.length === 0) return repeat(spelled(anyPoint), 0)
+    if (all.length === 0) return tail
     const next = new Map<string, (readonly string[])[]>()
     for (const [first, ...others] of all) {
       if (first !== undefined) next.set(first, [...(next.get(first) ?? []), others])
@@ -92,7 +105,7 @@ export function stringExcept(texts: readonly string[]): Expression {
       ...[...next].map(([first, others]) =>
         sequence(literal(JSON.stringify(first).slice(1, -1)), rest(others))
       ),
-      sequence(spelled(exceptRanges(taken)), repeat(spelled(anyPoint), 0))
+      sequence(spelled(exceptRanges(taken)), tail)
     )
   }
   return sequence(quote, rest(points), quote)
@@ -113,9 +126,6 @@ export const numberText: Expression = sequence(
   optional(sequence(literal('.'), repeat(digit, 1, maxIntegerDigits))),
   optional(sequence(ascii('E', 'e'), optional(ascii('+', '-')), repeat(digit, 1, 2)))
 )
-
-/** A JSON value as JSON.stringify writes it. */
-export const valueText = (value: unknown): Expression => literal(JSON.stringify(value))
 
 /** Zero or more of these between brackets, commas between them. */
 export function list(open: string, item: Expression, close: string): Expression {

@@ -1,6 +1,4 @@
-import { normalRanges } from './code-points.ts'
-import { choice, literal, rule, sequence, type CodePointRanges, type Expression } from './expression.ts'
-import { spelled } from './json-text.ts'
+import type { CodePointRanges } from './expression.ts'
 import { parseRegular, PatternProblem, type Regular } from './regular.ts'
 
 /** The texts a pattern is found in, as a machine of states; state 0 is the beginning. */
@@ -102,7 +100,7 @@ export function isOf(language: Language, text: string): boolean {
 }
 
 /** The states one is in without reading anything, in rising order. */
-function close(language: Language, states: readonly number[], begin: boolean, end: boolean): number[] {
+export function close(language: Language, states: readonly number[], begin: boolean, end: boolean): number[] {
   const seen = new Set(states)
   const queue = [...seen]
   for (const state of queue) {
@@ -113,103 +111,4 @@ function close(language: Language, states: readonly number[], begin: boolean, en
     }
   }
   return queue.toSorted((a, b) => a - b)
-}
-
-/** Where rules go. */
-export interface RuleSink {
-  reserve(): string
-  define(name: string, expression: Expression): void
-}
-
-interface Place {
-  /** The states in each of the languages. */
-  readonly states: readonly (readonly number[])[]
-  readonly count: number
-}
-
-/**
- * JSON strings of all of these languages at once, of so many characters.
- *
- * @throws a PatternProblem where that takes more than `maxRules` rules.
- */
-export function languageText(
-  languages: readonly Language[],
-  length: { min: number; max: number },
-  maxRules: number,
-  sink: RuleSink,
-  spend: (work: number) => void
-): Expression {
-  // How many characters there were matters up to the longest bound alone.
-  const counted = length.max === Infinity ? length.min : length.max + 1
-  const places: Place[] = []
-  const names = new Map<string, string>()
-  const nameOf = (place: Place): string => {
-    const key = `${place.count}:${place.states.join(';')}`
-    const known = names.get(key)
-    if (known !== undefined) return known
-    if (places.length >= maxRules) throw new PatternProblem('with the length of the text it is too large')
-    const name = sink.reserve()
-    places.push(place)
-    names.set(key, name)
-    return name
-  }
-  const root = nameOf({ states: languages.map((language) => close(language, [0], true, false)), count: 0 })
-  for (let index = 0; index < places.length; index++) {
-    const place = places[index] as Place
-    const { states, count } = place
-    spend(20 + states.reduce((sum, set) => sum + set.length, 0))
-    const ways: Expression[] = []
-    const ends = languages.every((language, k) =>
-      close(language, states[k] ?? [], index === 0, true).includes(language.final)
-    )
-    if (ends && count >= length.min) ways.push(literal('"'))
-    if (count < length.max) {
-      for (const [ranges, next] of outgoing(languages, states, spend)) {
-        const to = nameOf({ states: next, count: Math.min(count + 1, counted) })
-        ways.push(sequence(spelled(ranges), rule(to)))
-      }
-    }
-    sink.define(nameOf(place), choice(...ways))
-  }
-  return sequence(literal('"'), rule(root))
-}
-
-/** Where each character leads, characters that lead to the same place together. */
-function outgoing(
-  languages: readonly Language[],
-  states: readonly (readonly number[])[],
-  spend: (work: number) => void
-): [CodePointRanges, number[][]][] {
-  const edges = languages.map((language, k) =>
-    (states[k] ?? []).flatMap((state) => language.moves[state] ?? [])
-  )
-  const cuts = new Set([0])
-  for (const { ranges } of edges.flat()) {
-    for (const [from, to] of ranges) {
-      cuts.add(from)
-      cuts.add(to + 1)
-    }
-  }
-  const sorted = [...cuts].filter((cut) => cut <= 0x10ffff).toSorted((a, b) => a - b)
-  spend(sorted.length * edges.reduce((sum, list) => sum + list.length, 0))
-  const groups = new Map<string, { ranges: [number, number][]; next: number[][] }>()
-  for (const [index, from] of sorted.entries()) {
-    const to = (sorted[index + 1] ?? 0x110000) - 1
-    const next = languages.map((language, k) =>
-      close(
-        language,
-        (edges[k] ?? [])
-          .filter(({ ranges }) => ranges.some(([low, high]) => from >= low && from <= high))
-          .map((edge) => edge.to),
-        false,
-        false
-      )
-    )
-    if (next.some((set) => set.length === 0)) continue
-    const key = next.join(';')
-    const group = groups.get(key)
-    if (group === undefined) groups.set(key, { ranges: [[from, to]], next })
-    else group.ranges.push([from, to])
-  }
-  return [...groups.values()].map(({ ranges, next }) => [normalRanges(ranges), next])
 }

@@ -4,17 +4,17 @@ export interface GrammarLimits {
   textBytes: number
   /** How deep a schema may nest. Default 64. */
   depth: number
-  /** Rules a grammar may have, those made of its patterns and counts included. Default 20,000. */
+  /** Rules a grammar may have, those made of its patterns and counts included. Default 10,000. */
   rules: number
   /** Ways in which the `anyOf`, `oneOf` and `allOf` of one place may be combined. Default 256. */
   alternatives: number
   /** Steps of the program a grammar becomes. Default 400,000. */
   steps: number
-  /** Elementary steps of checks at compile time: values of an `enum`, states of a pattern. Default 4,000,000. */
+  /** Elementary steps of checks at compile time: values of an `enum`, states of a pattern. Default 1,000,000. */
   work: number
   /** The largest lower bound of a length or a count; higher upper bounds mean this one. Default 1,000,000. */
   repetitions: number
-  /** Places of its grammar a text may be at at once. Default 4,000. */
+  /** Places of its grammar a text may be at at once. Default 2,000. */
   positions: number
   /** States a compiled grammar remembers; it makes them anew where they are gone. Default 8,192. */
   states: number
@@ -28,12 +28,12 @@ export interface GrammarLimits {
 export const defaultGrammarLimits: GrammarLimits = {
   textBytes: 65_536,
   depth: 64,
-  rules: 20_000,
+  rules: 10_000,
   alternatives: 256,
   steps: 400_000,
-  work: 4_000_000,
+  work: 1_000_000,
   repetitions: 1_000_000,
-  positions: 4_000,
+  positions: 2_000,
   states: 8_192,
   masks: 256,
   grammars: 32

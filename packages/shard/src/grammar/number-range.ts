@@ -19,9 +19,15 @@ const largest = 10n ** BigInt(maxIntegerDigits) - 1n
 /** Places a bound may have; more than these say nothing a double can tell apart near it, or begin with many zeros. */
 const maxBoundPlaces = 25
 
+/** Whether numbers about as large, and as fine, are written here. */
+export function isWritable(bound: number): boolean {
+  if (!Number.isFinite(bound)) return true
+  return decimalOf(bound).places <= maxBoundPlaces && Math.abs(bound) <= Number(largest)
+}
+
 /**
  * The texts of the numbers of a range, in plain digits. Whole numbers have fifteen digits at most. Undefined for a
- * bound so fine that its digits would fill a page.
+ * range beyond them, or a bound so fine that its digits would fill a page.
  */
 export function numberRangeText(range: NumberRange): Expression | undefined {
   const { min, max, integer } = range
@@ -32,15 +38,10 @@ export function numberRangeText(range: NumberRange): Expression | undefined {
   const limit = largest * 10n ** BigInt(places)
   let low = min === -Infinity ? -limit : scaled(decimalOf(min), places, true)
   let high = max === Infinity ? limit : scaled(decimalOf(max), places, false)
-  // One step in at least, and on until a double tells it from the bound.
-  if (range.minExclusive && !(doubleOf(low, places) > min)) {
-    low += 1n
-    if (!(doubleOf(low, places) > min)) return undefined
-  }
-  if (range.maxExclusive && !(doubleOf(high, places) < max)) {
-    high -= 1n
-    if (!(doubleOf(high, places) < max)) return undefined
-  }
+  if (range.minExclusive) low = beyond(low, 1n, places, (value) => value > min)
+  if (range.maxExclusive) high = beyond(high, -1n, places, (value) => value < max)
+  // Where all of the range lies beyond what is written, it is not empty.
+  if (low > limit || high < -limit) return min > max ? never : undefined
   low = low < -limit ? -limit : low
   high = high > limit ? limit : high
   if (low > high) return never
@@ -53,11 +54,18 @@ export function numberRangeText(range: NumberRange): Expression | undefined {
   return choice(...parts)
 }
 
-/** Digits after the point that make fifteen with those before it. */
+/** The first step past a bound that a double tells from it, in steps that grow. */
+function beyond(from: bigint, by: bigint, places: number, isPast: (value: number) => boolean): bigint {
+  let at = from
+  for (let step = by; !isPast(doubleOf(at, places)); step *= 10n) at += step
+  return at
+}
+
+/** Digits after the point that make fifteen with those of the bounds before it, nine at most. */
 function fillingPlaces({ min, max }: NumberRange): number {
-  const before = [min, max].map((bound) =>
-    Number.isFinite(bound) ? Math.trunc(Math.abs(bound)).toString().length : maxIntegerDigits
-  )
+  const before = [min, max]
+    .filter(Number.isFinite)
+    .map((bound) => Math.trunc(Math.abs(bound)).toString().length)
   return Math.min(9, Math.max(1, maxIntegerDigits - Math.max(...before)))
 }
 

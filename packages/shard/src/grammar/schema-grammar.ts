@@ -1,9 +1,9 @@
 import { alternatives, finiteValues, typesOf, valuesOf, whereIs, type Conjunction } from './alternatives.ts'
 import { isMultiple } from './evaluate.ts'
-import { choice, literal, never, rule, type Expression } from './expression.ts'
-import { stringText, valueText } from './json-text.ts'
-import { languageText } from './language.ts'
-import { numberRangeText } from './number-range.ts'
+import { choice, literal, never, rule, texts, type Expression } from './expression.ts'
+import { stringText } from './json-text.ts'
+import { languageText, type RuleSink } from './language-text.ts'
+import { isWritable, numberRangeText } from './number-range.ts'
 import { PatternProblem } from './regular.ts'
 import { arrayText } from './schema-array.ts'
 import type { SchemaDocument } from './schema-document.ts'
@@ -11,18 +11,16 @@ import type { Located, TypeName } from './schema-keywords.ts'
 import { objectText } from './schema-object.ts'
 
 /** What the parts of a schema's grammar use. */
-export interface SchemaBuilder {
+export interface SchemaBuilder extends RuleSink {
   readonly document: SchemaDocument
   /** The texts that follow all of these schemas. */
   value(all: readonly Located[]): Expression
   /** JSON strings that follow all of these schemas. */
   string(conjunction: Conjunction): Expression
-  /** Adds a rule under a name nobody has. */
-  add(expression: Expression): string
-  /** A name for a rule that is added later. */
-  reserve(): string
-  define(name: string, expression: Expression): void
 }
+
+// What a place with schemas of its own costs: as much as this many steps elsewhere.
+const workOfPlace = 100
 
 /** Multiples that are written out; a range that has more is refused. */
 const maxMultiples = 1000
@@ -60,6 +58,7 @@ export function schemaGrammar(
       const key = ids.join()
       const known = named.get(key)
       if (known !== undefined) return rule(known)
+      document.spend(workOfPlace)
       const name = reserve()
       named.set(key, name)
       queue.push({ name, all: schemas })
@@ -72,7 +71,8 @@ export function schemaGrammar(
       return name
     },
     reserve,
-    define
+    define,
+    spend: document.spend
   }
   const root = builder.value([document.root])
   for (const { name, all } of queue) {
@@ -87,7 +87,7 @@ export function schemaGrammar(
 function conjunctionText(builder: SchemaBuilder, conjunction: Conjunction): Expression {
   const { document } = builder
   const values = finiteValues(document, conjunction)
-  if (values !== undefined) return choice(...values.map(valueText))
+  if (values !== undefined) return texts(values.map((value) => JSON.stringify(value)))
   for (const keyword of ['not', 'if', '$dynamicRef']) {
     const where = whereIs(document, conjunction, keyword)
     if (where !== undefined) document.refuse(where, keyword, 'it is followed beside an enum or a const alone')
@@ -153,8 +153,8 @@ function numberOf({ document }: SchemaBuilder, conjunction: Conjunction, integer
     if (whole && Number.isInteger(step) && last - first < maxMultiples) {
       document.spend(maxMultiples)
       const all = Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => (first + index) * step)
-      return choice(
-        ...all
+      return texts(
+        all
           .filter(
             (value) =>
               steps.every((each) => isMultiple(value, each)) &&
@@ -162,7 +162,7 @@ function numberOf({ document }: SchemaBuilder, conjunction: Conjunction, integer
               (range.minExclusive ? value > min : value >= min) &&
               (range.maxExclusive ? value < max : value <= max)
           )
-          .map((value) => valueText(value === 0 ? 0 : value))
+          .map((value) => JSON.stringify(value))
       )
     }
     document.refuse(
@@ -173,9 +173,15 @@ function numberOf({ document }: SchemaBuilder, conjunction: Conjunction, integer
   }
   const text = numberRangeText(range)
   if (text !== undefined) return text
-  for (const keyword of ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum']) {
-    const bound = whereIs(document, conjunction, keyword)
-    if (bound !== undefined) document.refuse(bound, keyword, 'it is finer than numbers are written here')
+  for (const [keyword, value] of [
+    ['minimum', min],
+    ['exclusiveMinimum', min],
+    ['maximum', max],
+    ['exclusiveMaximum', max]
+  ] as const) {
+    const bound = isWritable(value) ? undefined : whereIs(document, conjunction, keyword)
+    if (bound !== undefined)
+      document.refuse(bound, keyword, 'numbers have fifteen digits here, and 25 places')
   }
   return numberRangeText({ ...range, min: -Infinity, max: Infinity }) ?? never
 }
@@ -192,7 +198,7 @@ function stringOf(builder: SchemaBuilder, conjunction: Conjunction): Expression 
   })
   if (languages.length === 0) return stringText(length.min, length.max)
   try {
-    return languageText(languages, length, document.limits.rules, builder, document.spend)
+    return languageText(languages, length, document.limits.rules, builder)
   } catch (error) {
     if (!(error instanceof PatternProblem)) throw error
     const keyword = whereIs(document, conjunction, 'pattern') === undefined ? 'format' : 'pattern'
