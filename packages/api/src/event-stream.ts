@@ -26,13 +26,13 @@ export interface FrameReader {
   /** True while it waits for the next frame, and false while it has not taken the last one. */
   waits(): boolean
   ping(): void
-  /** It took nothing for too long, or its client is gone. */
-  giveUp(error: unknown): void
+  /** It took nothing for too long. */
+  giveUp(error: Error): void
 }
 
 /** What watches over a reader. */
 export interface ReaderWatch {
-  /** True once it was given up. */
+  /** True once it was given up or its client is gone. */
   readonly ended: boolean
   /** The reader wants a frame. */
   asked(): void
@@ -69,12 +69,8 @@ export function watchReader(init: EventStreamInit, reader: FrameReader): ReaderW
     }
   }
   watch().catch(() => undefined)
-  // A reader that does not read would learn of it when its time is up, and cost a timer until then.
-  const abort = (): void => {
-    if (done.signal.aborted) return
-    done.abort(over)
-    reader.giveUp(init.signal.reason)
-  }
+  // A client that is gone and reads no more would cost a timer until its time is up.
+  const abort = (): void => done.abort(over)
   init.signal.addEventListener('abort', abort)
 
   return {
@@ -117,7 +113,9 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
         pulling = true
         watch?.asked()
         try {
+          init.signal.throwIfAborted()
           const frame = await frames.next()
+          init.signal.throwIfAborted()
           if (watch?.ended === true) return
           watch?.served()
           if (frame.done !== true) return controller.enqueue(encoder.encode(frame.value))
@@ -125,7 +123,7 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
           controller.close()
         } catch (error) {
           watch?.end()
-          if (init.failed === undefined) throw error
+          if (init.failed === undefined || init.signal.aborted) throw error
           controller.enqueue(encoder.encode(init.failed(error)))
           controller.close()
         } finally {
