@@ -32,9 +32,12 @@ export async function readJsonObject(request: Request, maxBytes: number): Promis
   } catch {
     throw invalid('The body is not valid JSON', undefined, 'invalid_json')
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw invalid('The body has to be a JSON object', undefined, 'invalid_type')
-  return { ...value }
+  if (!isRecord(value)) throw invalid('The body has to be a JSON object', undefined, 'invalid_type')
+  return value
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
