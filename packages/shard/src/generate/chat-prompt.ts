@@ -20,9 +20,13 @@ export function encodeChat(
       : template.encode(messages, { tools: offered.map(describeTool) })
   } catch (error) {
     if (KwaaiError.is(error, 'ERR_TEMPLATE_REFUSED')) throw invalid('messages', error.message, error)
-    // Templates write schemas out in their own way, and some of them expect less than JSON Schema allows.
-    if (KwaaiError.is(error, 'ERR_TEMPLATE_FAILED') && offered.length > 0) {
-      throw invalid('tools', `the chat template cannot show them: ${error.message}`, error)
+    // Templates write schemas and calls out in their own way, and some of them expect less than there may be.
+    if (KwaaiError.is(error, 'ERR_TEMPLATE_FAILED')) {
+      if (offered.length > 0)
+        throw invalid('tools', `the chat template cannot show them: ${error.message}`, error)
+      if (messages.some(({ role, toolCalls = [] }) => role === 'tool' || toolCalls.length > 0)) {
+        throw invalid('messages', `the chat template cannot show their tool calls: ${error.message}`, error)
+      }
     }
     throw error
   }
