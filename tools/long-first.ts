@@ -5,6 +5,7 @@ import { root } from './repository.ts'
 /** What takes longest, the longest first: started last, it would keep one core busy while the others wait. */
 export const longFiles: readonly string[] = [
   'packages/node/test/processes.node.spec.ts',
+  'packages/node/test/openai-client.node.spec.ts',
   'tools/readme.spec.ts',
   'packages/node/test/cli.node.spec.ts',
   'packages/shard/test/ggml-oracle.node.spec.ts',
