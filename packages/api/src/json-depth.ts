@@ -24,6 +24,22 @@ export function nestsWithin(text: string, levels: number): boolean {
   return true
 }
 
+/**
+ * How many names of members a JSON text has, those that come twice counted twice: JSON.parse takes the last of them
+ * in silence, and a reader may see the first.
+ */
+export function countNames(text: string): number {
+  let names = 0
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at)) {
+    const end = endOfString(text, at + 1)
+    if (end < 0) break
+    at = end + 1
+    while (/\s/.test(text.charAt(at))) at++
+    if (text[at] === ':') names++
+  }
+  return names
+}
+
 /** Where the string ends that began before `at`, or -1; jumps from quote to quote, for most text is in strings. */
 function endOfString(text: string, at: number): number {
   for (let end = text.indexOf('"', at); end >= 0; end = text.indexOf('"', end + 1)) {

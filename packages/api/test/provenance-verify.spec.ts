@@ -59,6 +59,21 @@ test.each([
   expect(await codeOf(new TextEncoder().encode(text))).toBe('ERR_API_PROVENANCE_MALFORMED')
 })
 
+test('what a reader may see and nobody signed is refused', async () => {
+  const record = JSON.stringify(first?.document.record)
+  const twice = good.replace('"record":', `"record":{"disclosed":[]} , "record" :`)
+  const inside = good.replace(`"record":${record}`, `"record":${record.replace('"v":1', '"id":"x","v":1')}`)
+  const escaped = good.replace('"record":', `"\\u0072ecord":{},"record":`)
+  const more = JSON.stringify({ ...first?.document, note: 'nothing left the node' })
+  for (const text of [twice, inside, escaped, more]) {
+    expect(text).not.toBe(good)
+    expect(await codeOf(text)).toBe('ERR_API_PROVENANCE_MALFORMED')
+  }
+  const other = JSON.stringify({ ...first?.document, id: 'chatcmpl-other' })
+  expect(await codeOf(other)).toBe('ERR_API_PROVENANCE_ALTERED')
+  expect(await codeOf(good.replace(':', ' \n:\t'))).toBeUndefined()
+})
+
 test('what is too large is not looked at', async () => {
   const large = JSON.stringify({ ...first?.document, note: 'x'.repeat(1_100_000) })
   expect(await codeOf(large)).toBe('ERR_API_PROVENANCE_MALFORMED')

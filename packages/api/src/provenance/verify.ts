@@ -2,6 +2,7 @@ import { open } from '@kwaai/identity'
 import { KwaaiError, type Did } from '@kwaai/interface'
 import { MAX_PROVENANCE_BYTES, PROVENANCE_CONTEXT } from '../constants.ts'
 import type { ApiErrorCode } from '../errors.ts'
+import { countNames } from '../json-depth.ts'
 import { fromBase64Url } from './base64url.ts'
 import { canonicalJson, type JsonValue } from './canonical-json.ts'
 import { provenanceRecord, type ProvenanceRecord } from './record.ts'
@@ -31,7 +32,7 @@ export async function verifyProvenance(
   provenance: string | Uint8Array,
   options: VerifyProvenanceOptions = {}
 ): Promise<VerifiedProvenance> {
-  const { envelope, named, shown } = read(provenance)
+  const { envelope, named, shown, id } = read(provenance)
   const { payload, signer } = await opened(envelope)
   if (named !== undefined && named !== signer)
     throw failed(
@@ -50,7 +51,7 @@ export async function verifyProvenance(
   if (!record.success || canonical(value) !== text)
     throw malformed('its record is not in the form of version 1')
   // What people read in the file has to be what was signed.
-  if (shown !== undefined && canonical(shown) !== text)
+  if ((shown !== undefined && canonical(shown) !== text) || (id !== undefined && id !== record.data.id))
     throw failed('ERR_API_PROVENANCE_ALTERED', 'the record it shows is not the record that was signed')
   return { record: record.data, signer }
 }
@@ -59,6 +60,7 @@ interface Parts {
   envelope: Uint8Array
   named?: string
   shown?: unknown
+  id?: string
 }
 
 function read(provenance: string | Uint8Array): Parts {
@@ -71,10 +73,25 @@ function read(provenance: string | Uint8Array): Parts {
     throw malformed("it is neither an envelope nor a JSON object with an 'envelope'")
   if (value['object'] !== 'kwaai.provenance') throw malformed("its 'object' is not 'kwaai.provenance'")
   if (typeof value['signer'] !== 'string') throw malformed("it has no 'signer'")
+  if (typeof value['id'] !== 'string') throw malformed("it has no 'id'")
   if (value['record'] === undefined) throw malformed("it has no 'record'")
+  // Whatever else it says, nobody has signed.
+  const foreign = Object.keys(value).find((name) => !fields.has(name))
+  if (foreign !== undefined)
+    throw malformed(`it has a field '${foreign.slice(0, 50)}' that is none of its own`)
+  if (countNames(text) !== namesOf(value)) throw malformed('a name in it comes twice')
   const envelope = fromBase64Url(value['envelope'])
   if (envelope === undefined) throw malformed("its 'envelope' is not base64url")
-  return { envelope, named: value['signer'], shown: value['record'] }
+  return { envelope, named: value['signer'], shown: value['record'], id: value['id'] }
+}
+
+const fields = new Set(['object', 'id', 'signer', 'envelope', 'record'])
+
+/** How many names the members of a value have. No deeper than a record goes: what is deeper is none. */
+function namesOf(value: unknown, depth = 0): number {
+  if (typeof value !== 'object' || value === null || depth > 8) return 0
+  const inner = Object.values(value).reduce((sum: number, member) => sum + namesOf(member, depth + 1), 0)
+  return inner + (Array.isArray(value) ? 0 : Object.keys(value).length)
 }
 
 /** Bytes that read as a JSON object; the first byte of an envelope is a line feed too, what follows is no text. */
