@@ -148,15 +148,39 @@ function argmax(values: Float64Array): number {
   return best
 }
 
-/**
- * Token ids in falling order of their values, of equal ones the lower id first; at least `atLeast` of them, if
- * there are so many that are not ruled out.
- */
-function ranked(values: Float64Array, threshold: number, atLeast: number): number[] {
+/** Token ids in falling order of their values, of equal ones the lower id first; those from a threshold on. */
+function ranked(values: Float64Array, threshold: number): number[] {
   const ids: number[] = []
   for (let id = 0; id < values.length; id++) if ((values[id] as number) >= threshold) ids.push(id)
-  if (ids.length < atLeast && threshold > -Number.MAX_VALUE) return ranked(values, -Number.MAX_VALUE, 0)
   return ids.toSorted((a, b) => (values[b] as number) - (values[a] as number) || a - b)
+}
+
+/**
+ * How far below the largest logit tokens are sorted, one after the other until they are enough: the few that are kept
+ * stand mostly within the first, and to sort these is to sort them all. Last come all that are not ruled out.
+ */
+const depths = [4, 8, 16, Infinity] as const
+
+/** The last token that is kept of the k likeliest, and of the smallest set that reaches `topP`. */
+function lastKept(values: Float64Array, max: number, topK: number, topP: number): number {
+  const massOf = (list: Iterable<number>): number => {
+    let mass = 0
+    for (const value of list) mass += Math.exp(value - max)
+    return mass
+  }
+  const limitK = topK > 0 && topK < values.length
+  const all = topP < 1 && !limitK ? massOf(values) : 0
+  for (const depth of depths) {
+    const order = ranked(values, Math.max(max - depth, -Number.MAX_VALUE))
+    const enough = depth === Infinity || (limitK && order.length >= topK)
+    if (limitK && !enough) continue
+    if (limitK) order.length = Math.min(order.length, topK)
+    if (topP === 1) return order.at(-1) as number
+    const total = limitK ? massOf(order.map((id) => values[id] as number)) : all
+    const place = reach(order, values, max, topP * total)
+    if (place !== undefined || enough) return order[place ?? order.length - 1] as number
+  }
+  return values.length - 1
 }
 
 function narrow(
@@ -166,23 +190,8 @@ function narrow(
 ): Cut {
   const max = values[top] as number
   let cut: Cut = { logit: -Infinity, id: values.length }
-  const limitK = topK > 0 && topK < values.length
-  if (limitK || topP < 1) {
-    // e^-16 of the likeliest: a nucleus almost always ends far above, and sorting the few is sorting them all.
-    let order = ranked(values, max - 16, limitK ? topK : 1)
-    if (limitK) order.length = Math.min(order.length, topK)
-    if (topP < 1) {
-      const weights = limitK ? order.map((id) => values[id] as number) : values
-      let total = 0
-      for (const value of weights) total += Math.exp(value - max)
-      let place = reach(order, values, max, topP * total)
-      if (place === undefined && order.length < values.length && !limitK) {
-        order = ranked(values, -Number.MAX_VALUE, 0)
-        place = reach(order, values, max, topP * total)
-      }
-      order.length = (place ?? order.length - 1) + 1
-    }
-    const last = order.at(-1) as number
+  if ((topK > 0 && topK < values.length) || topP < 1) {
+    const last = lastKept(values, max, topK, topP)
     cut = { logit: values[last] as number, id: last }
   }
   // log(minP) below the likeliest; no probabilities needed.
