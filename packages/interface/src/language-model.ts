@@ -165,7 +165,7 @@ export interface HopAccount extends ChainHop {
 /** A token in the place of another, or the one that was taken. */
 export interface TokenProbability {
   token: number
-  /** The bytes it stands for: a character may be split over tokens. */
+  /** The bytes it stands for: a character may be split over tokens. Of one that is cut, those that show. */
   bytes: Uint8Array
   /** Natural logarithm of its probability in the model's own distribution, before penalties and constraints. */
   logprob: number
