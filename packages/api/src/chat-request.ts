@@ -10,7 +10,7 @@ import { incomingMessage, toChatMessages, type IncomingMessage } from './message
 import { is, isEmpty, never, parseFields, type NotHonoured } from './parsing.ts'
 import { invalid, type RequestWords } from './refusals.ts'
 import { responseFormatField, toConstraint, type ResponseFormat } from './response-format.ts'
-import { toolChoiceField, toolsField, toToolOptions, type ToolFields } from './tools.ts'
+import { toolAtFault, toolChoiceField, toolsField, toToolOptions, type ToolFields } from './tools.ts'
 
 const tokenCount = z.number().int().min(1)
 
@@ -115,10 +115,9 @@ function wordsOf(fields: ChatFields, request: ChatRequest): RequestWords {
       if (option === 'constraint')
         return request.constraint?.type === 'json' ? 'response_format' : 'response_format.json_schema.schema'
       if (option === 'tools') {
-        const { tool } = details
-        const asked = typeof tool === 'number' ? request.tools?.[tool]?.name : tool
+        const name = toolAtFault(request.tools ?? [], details)?.name
         const index = (fields.tools ?? []).findIndex(
-          (given) => given.type === 'function' && given.function.name === asked
+          (given) => given.type === 'function' && given.function.name === name
         )
         return index < 0 ? undefined : `tools[${index}].function.parameters`
       }

@@ -109,7 +109,7 @@ export function refusalOf(
           status: 400,
           param,
           code: 'unsupported_parameter',
-          message: lacking(param, details['keyword'])
+          message: lacking(param, details)
         }
       }
       case 'ERR_MODEL_INVALID_REQUEST':
@@ -171,11 +171,12 @@ function subject(text: string, index: unknown): string {
   return typeof index === 'number' ? `${text}[${index}] is` : `the ${text} is`
 }
 
-function lacking(param: string | undefined, keyword: unknown): string {
+function lacking(param: string | undefined, { keyword, path }: Readonly<Record<string, unknown>>): string {
   if (param === undefined) return 'The model does not support this request'
   if (typeof keyword !== 'string') return `The model does not support '${param}'`
+  const where = typeof path === 'string' && path !== '' ? `${path.slice(0, 200)} of ` : ''
   return (
-    `The model cannot hold an answer to '${keyword.slice(0, 100)}' in '${param}'; ` +
+    `The model cannot hold an answer to '${keyword.slice(0, 100)}' at ${where}'${param}'; ` +
     `leave the keyword out, or set 'strict' to false`
   )
 }

@@ -147,3 +147,32 @@ function toChoice(
   // The model is shown no others, so it can call no others.
   return { tools: tools.filter(({ name }) => names.has(name)), toolChoice: mode }
 }
+
+/**
+ * The tool that a model's error is about: the one it names, the only one, or the first strict one that has the
+ * keyword in its place.
+ */
+export function toolAtFault(
+  tools: readonly ToolDefinition[],
+  { tool, keyword, path }: Readonly<Record<string, unknown>>
+): ToolDefinition | undefined {
+  if (typeof tool === 'number') return tools[tool]
+  if (typeof tool === 'string') return tools.find(({ name }) => name === tool)
+  if (tools.length === 1) return tools[0]
+  if (typeof keyword !== 'string' || typeof path !== 'string') return undefined
+  return tools.find(({ parameters, strict }) => {
+    const schema = strict === true ? pointedAt(parameters, path) : undefined
+    return typeof schema === 'object' && schema !== null && Object.hasOwn(schema, keyword)
+  })
+}
+
+/** What a JSON Pointer (RFC 6901) leads to. */
+function pointedAt(root: unknown, pointer: string): unknown {
+  let value = root
+  for (const step of pointer.split('/').slice(1)) {
+    const key = step.replaceAll('~1', '/').replaceAll('~0', '~')
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
+    value = Reflect.get(value, key)
+  }
+  return value
+}

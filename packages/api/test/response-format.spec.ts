@@ -50,7 +50,7 @@ test.each<[Record<string, unknown>, string, string]>([
 
 test('a keyword that the model cannot keep is named, with the place of the schema', async () => {
   const error = new KwaaiError('ERR_MODEL_UNSUPPORTED', 'secret', {
-    details: { param: 'constraint', keyword: 'multipleOf' }
+    details: { param: 'constraint', keyword: 'multipleOf', path: '/properties/a' }
   })
   const { response } = await ask(format({ name: 'a', schema, strict: true }), error)
   const message = await expectError(
@@ -59,7 +59,7 @@ test('a keyword that the model cannot keep is named, with the place of the schem
     'unsupported_parameter',
     'response_format.json_schema.schema'
   )
-  expect(message).toContain("'multipleOf'")
+  expect(message).toContain("'multipleOf' at /properties/a of 'response_format.json_schema.schema'")
   expect(message).not.toContain('secret')
 })
 

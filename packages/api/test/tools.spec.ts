@@ -174,6 +174,8 @@ test('a model that calls what it must not, or not as agreed, has failed', async 
 })
 
 test('a schema that cannot be kept is told by function and keyword', async () => {
+  const odd = { type: 'object', properties: { 'a/b': { items: { type: 'integer', multipleOf: 3 } } } }
+  const strictly = { type: 'function', function: { name: 'strictly', strict: true, parameters: odd } }
   const lacking = (details: Record<string, unknown>) =>
     new KwaaiError('ERR_MODEL_UNSUPPORTED', 'secret', { details: { param: 'tools', ...details } })
   const cases: [Record<string, unknown>, unknown, string][] = [
@@ -184,7 +186,13 @@ test('a schema that cannot be kept is told by function and keyword', async () =>
       lacking({ keyword: 'multipleOf', tool: 0 }),
       'tools[1].function.parameters'
     ],
-    [{ tools }, lacking({ keyword: 'multipleOf' }), 'tools']
+    [{ tools }, lacking({ keyword: 'multipleOf' }), 'tools'],
+    [{ tools: [weather] }, lacking({ keyword: 'multipleOf' }), 'tools[0].function.parameters'],
+    [
+      { tools: [weather, time, strictly] },
+      lacking({ keyword: 'multipleOf', path: '/properties/a~1b/items' }),
+      'tools[2].function.parameters'
+    ]
   ]
   for (const [body, error, param] of cases) {
     const api = createApi({}, { models: [createFakeModel(failAfter([], error))] })
