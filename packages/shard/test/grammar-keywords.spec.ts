@@ -35,7 +35,7 @@ const held: Row[] = [
     ['[1,1]']
   ],
   ['enum', { enum: [[1], ['a']], contains: { type: 'string' } }, ['["a"]'], ['[1]']],
-  ['enum', { enum: [1, 'a'], if: { type: 'string' }, then: { minLength: 2 } }, ['1'], ['"a"']],
+  ['enum', { enum: [1, 'a'], if: { type: 'integer' }, else: { minLength: 2 } }, ['1'], ['"a"']],
   ['const', { const: '日本\n' }, ['"日本\\n"'], ['"日本"', '"日本\n"']],
   ['const', { const: { a: 1, b: [true] } }, ['{"a":1,"b":[true]}'], ['{"b":[true],"a":1}', '{}']],
   ['anyOf', { anyOf: [{ type: 'integer', minimum: 5 }, { type: 'string' }] }, ['5', '""'], ['4', 'null']],
