@@ -1,6 +1,10 @@
 import { KwaaiError } from '@kwaai/interface'
 import { expect, test } from 'vitest'
 import type { GrammarRule } from '../src/generate/grammar.ts'
+import { createAutomaton } from '../src/grammar/automaton.ts'
+import { compileRule } from '../src/grammar/compile-rule.ts'
+import { defaultGrammarLimits } from '../src/grammar/limits.ts'
+import { createTokenTree, tokenMask } from '../src/grammar/token-tree.ts'
 import { allows, compilerFor, lets, schemaRule, smallVocabulary } from './grammar-kit.ts'
 
 const grammar = (text: string): GrammarRule => ({ type: 'grammar', text })
@@ -161,6 +165,38 @@ test('little memory makes no other masks', async () => {
     other.accept(byte)
   }
   expect(other.mask()).toEqual(one.mask())
+})
+
+test('places far from the bounds of a count share their masks, and those near to one do not', () => {
+  const tree = createTokenTree(smallVocabulary())
+  const { deepest } = tree
+  const items = {
+    type: 'array',
+    minItems: 30,
+    maxItems: 70,
+    items: { type: 'string', minLength: 40, maxLength: 90 }
+  }
+  const automaton = createAutomaton(
+    compileRule(schemaRule(items), defaultGrammarLimits),
+    defaultGrammarLimits
+  )
+  let state = automaton.start
+  let count = 0
+  const seen = new Set<unknown>()
+  const text = `[${many(70, (index) => JSON.stringify('x'.repeat(40 + (index % 3) * 25))).join()}]`
+  for (const byte of new TextEncoder().encode(text)) {
+    const far = automaton.far(state, deepest + 2)
+    // All that are new, and every seventh of the others.
+    if (!seen.has(far) || count++ % 7 === 0) {
+      expect(tokenMask(tree, automaton, far)).toEqual(tokenMask(tree, automaton, state))
+    }
+    expect(far.accepting).toBe(state.accepting)
+    seen.add(far)
+    state = automaton.step(state, automaton.classOf[byte] as number) as typeof state
+  }
+  expect(state.accepting).toBe(true)
+  expect(text.length).toBeGreaterThan(4000)
+  expect(seen.size).toBeLessThan(text.length / 2)
 })
 
 test('equal rules share one grammar, which ends with nobody', async () => {

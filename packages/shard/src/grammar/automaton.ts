@@ -8,6 +8,8 @@ interface Frame {
   readonly below: Frame | undefined
   /** Frames that lie on this one. */
   readonly above: Map<number, Frame>
+  /** The same with counters far from their bounds put together. */
+  far?: Frame
 }
 
 interface Position {
@@ -26,6 +28,7 @@ export interface State {
   words?: number
   /** The tokens that may follow, where they were asked for. */
   mask?: Int32Array
+  far?: State
 }
 
 /** A text may stand in too many places of its grammar at once. */
@@ -53,6 +56,11 @@ export interface Automaton {
   step(state: State, byteClass: number): State | null
   /** At least so many letters, digits and spaces may follow in any order. */
   wordRun(state: State): number
+  /**
+   * A state that no text of `reach` bytes tells from this one: counters far from their bounds are all alike. So the
+   * thousand places of a long string share their masks.
+   */
+  far(state: State, reach: number): State
   /** Remembers a mask at its state; forgets all when there are too many. */
   keepMask(state: State, mask: Int32Array): void
 }
@@ -85,6 +93,8 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
     return frame
   }
 
+  const keyOf = (step: number, stack: Frame | undefined): number => (stack?.id ?? 0) * 0x100000 + step
+
   const intern = (seeds: readonly Position[]): State | null => {
     const seen = new Set<number>()
     const positions: (Position & { key: number })[] = []
@@ -92,7 +102,7 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
     const queue = [...seeds]
     for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
       const { stack } = at
-      const key = (stack?.id ?? 0) * 0x100000 + at.step
+      const key = keyOf(at.step, stack)
       if (seen.has(key)) continue
       seen.add(key)
       if (positions.length > limits.positions || seen.size > limits.positions * stepsToPosition) {
@@ -134,6 +144,10 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
       }
     }
     if (positions.length === 0 && !accepting) return null
+    return stateOf(positions, accepting)
+  }
+
+  const stateOf = (positions: (Position & { key: number })[], accepting: boolean): State => {
     positions.sort((a, b) => a.key - b.key)
     const name = `${accepting ? '!' : ''}${positions.map(({ key }) => key).join()}`
     const known = states.get(name)
@@ -163,6 +177,25 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
     state.next[byteClass] = next
     return next
   }
+  const farCount = ({ step, count }: Frame, reach: number): number => {
+    const loop = steps[step]
+    if (loop?.op !== 'loop') return count
+    const { min, max } = loop
+    if (count < min) return Math.max(count, min - reach - 1)
+    return max === Infinity ? count : Math.max(count, max - reach)
+  }
+  const farFrame = (frame: Frame | undefined, reach: number): Frame | undefined => {
+    const path: Frame[] = []
+    let at = frame
+    for (; at !== undefined && at.far === undefined; at = at.below) path.push(at)
+    let far = at?.far
+    for (const own of path.toReversed()) {
+      far = push(own.step, farCount(own, reach), far)
+      own.far = far
+    }
+    return far
+  }
+
   const wordClasses = [...new Set(classOf.filter((_, byte) => wordBytes[byte]))]
   /** Where every letter, digit and space leads, if it is one place. */
   const afterWord = (state: State): State | null => {
@@ -191,6 +224,17 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
       }
       state.words = Math.min(run, maxWordRun)
       return state.words
+    },
+    far(state, reach) {
+      if (state.far !== undefined) return state.far
+      const positions = new Map<number, Position & { key: number }>()
+      for (const position of state.positions) {
+        const stack = farFrame(position.stack, reach)
+        const key = keyOf(position.step, stack)
+        positions.set(key, { step: position.step, stack, key })
+      }
+      state.far = stateOf([...positions.values()], state.accepting)
+      return state.far
     },
     keepMask(state, mask) {
       if (masked.length >= limits.masks) {

@@ -100,8 +100,9 @@ function createMatcher(
       const at = here()
       mask.fill(0)
       if (ended) return mask
-      if (at.mask === undefined) guarded(() => automaton.keepMask(at, tokenMask(tree, automaton, at)))
-      mask.set(at.mask ?? [])
+      const far = automaton.far(at, tree.deepest + 2)
+      if (far.mask === undefined) guarded(() => automaton.keepMask(far, tokenMask(tree, automaton, far)))
+      mask.set(far.mask ?? [])
       if (at.accepting) {
         for (const token of endTokens) mask[token >> 5] = (mask[token >> 5] as number) | (1 << (token & 31))
       }

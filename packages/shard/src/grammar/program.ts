@@ -10,7 +10,7 @@ export type Step =
   | { readonly op: 'fork'; readonly next: number[] }
   | { readonly op: 'call'; entry: number; readonly next: number }
   | { readonly op: 'return' }
-  | { readonly op: 'loop'; readonly body: number; end: number }
+  | { readonly op: 'loop'; readonly body: number; end: number; readonly min: number; readonly max: number }
   | {
       readonly op: 'again'
       readonly loop: number
@@ -102,11 +102,11 @@ export function compileProgram(grammar: Grammar, maxSteps: number): Program | Pr
     }
     if (empty && max > maxEmptyTurns) emptyLoop = true
     const low = empty ? 0 : min
-    const loop = add({ op: 'loop', body: 0, end: low === 0 ? next : -1 })
+    const loop = add({ op: 'loop', body: 0, end: low === 0 ? next : -1, min: low, max })
     const again = add({ op: 'again', loop, next, min: low, max })
     const body = build(item, again)
     if (body === undefined) return low === 0 ? next : undefined
-    if (!full) steps[loop] = { op: 'loop', body, end: low === 0 ? next : -1 }
+    if (!full) steps[loop] = { op: 'loop', body, end: low === 0 ? next : -1, min: low, max }
     return loop
   }
   const buildUntil = ({ ways, end }: Extract<Expression, { kind: 'until' }>, next: number): number => {
