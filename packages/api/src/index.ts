@@ -25,7 +25,16 @@ export type {
   AnswerHead,
   ChatCompletion,
   ChatCompletionChunk,
+  ChatLogprobs,
+  Completion,
+  CompletionLogprobs,
+  EmbedderObject,
+  EmbeddingList,
   ModelObject,
+  TokenLogprobObject,
+  TokenProbabilityObject,
+  ToolCallDelta,
+  ToolCallObject,
   UsageObject
 } from './responses.ts'
 export {

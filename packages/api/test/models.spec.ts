@@ -2,7 +2,7 @@ import { createFakeClock } from '@kwaai/testing'
 import { createApi } from '@kwaai/api'
 import { expect, test } from 'vitest'
 import { createFakeModel } from './support/fake-model.ts'
-import { expectError, get } from './support/requests.ts'
+import { chat, expectError, get } from './support/requests.ts'
 import { modelListSchema as modelList, modelSchema } from '../src/reply-schemas.ts'
 
 test('lists the models in the order given', async () => {
@@ -133,6 +133,23 @@ test('a model that does not describe itself in time hides no other', async () =>
   await clock.advance(100)
   await expectError(await unsure, 503, 'model_unavailable')
   expect(clock.sleeping).toBe(0)
+})
+
+test('a request that names a model whose name is known asks no model for its name again', async () => {
+  let asked = 0
+  const models = ['a', 'b'].map((id) => {
+    const model = createFakeModel(undefined, id)
+    return { ...model, describe: () => (asked++, model.describe()) }
+  })
+  const api = createApi({}, { models })
+  for (let round = 0; round < 3; round++)
+    for (const model of ['a', 'b']) expect((await api.fetch(chat({ model }))).status).toBe(200)
+  expect(asked).toBe(2)
+  // What is ready changes, so whoever asks for that is answered anew; and a name may be one of somebody new.
+  await api.fetch(get('/v1/models'))
+  expect(asked).toBe(4)
+  await expectError(await api.fetch(chat({ model: 'c' })), 404, 'model_not_found', 'model')
+  expect(asked).toBe(6)
 })
 
 test('gives every answer a request id, the client’s own where it is a sane one', async () => {
