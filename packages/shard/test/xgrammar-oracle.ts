@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { compileFunction } from 'node:vm'
+import type { GrammarMatcher } from '@mlc-ai/web-xgrammar'
 import type { GrammarVocabulary } from '../src/generate/grammar.ts'
 import {
   choice,
@@ -13,31 +14,7 @@ import {
   type Grammar
 } from '../src/grammar/expression.ts'
 
-interface Handle {
-  dispose(): void
-}
-interface Matcher extends Handle {
-  acceptToken(token: number): boolean
-  getNextTokenBitmask(): Promise<Int32Array>
-}
-interface Xgrammar {
-  TokenizerInfo: {
-    createTokenizerInfo(
-      vocabulary: string[],
-      kind: string,
-      prependSpace: boolean,
-      size: number,
-      endTokens: number[]
-    ): Promise<Handle>
-  }
-  GrammarCompiler: {
-    createGrammarCompiler(
-      info: Handle,
-      cache: boolean
-    ): Promise<Handle & { compileGrammar(text: string): Promise<Handle> }>
-  }
-  GrammarMatcher: { createGrammarMatcher(grammar: Handle): Promise<Matcher> }
-}
+type Xgrammar = typeof import('@mlc-ai/web-xgrammar')
 
 /** Its file is UMD in a package of modules: neither `import` nor `require` takes it, so it is run as it means to be. */
 function load(): Xgrammar {
@@ -57,7 +34,7 @@ function load(): Xgrammar {
 /** Compiles grammars with xgrammar. */
 export async function xgrammarCompiler(
   vocabulary: GrammarVocabulary
-): Promise<{ start(grammar: Grammar): Promise<Matcher> }> {
+): Promise<{ start(grammar: Grammar): Promise<GrammarMatcher> }> {
   const xgrammar = load()
   const words = Array.from({ length: vocabulary.size }, (_, token) =>
     vocabulary.isControl(token) ? '' : byteLevel(vocabulary.bytes(token))

@@ -16,11 +16,11 @@ export interface GrammarLimits {
   repetitions: number
   /** Places of its grammar a text may be at at once. Default 2,000. */
   positions: number
-  /** States a compiled grammar remembers; it makes them anew where they are gone. Default 8,192. */
+  /** States a compiled grammar remembers; it makes them anew where they are gone. Default 4,096. */
   states: number
   /** Masks a compiled grammar remembers. Default 256. */
   masks: number
-  /** Compiled grammars a compiler remembers. Default 32. */
+  /** Compiled grammars a compiler remembers. Default 16. */
   grammars: number
 }
 
@@ -34,7 +34,7 @@ export const defaultGrammarLimits: GrammarLimits = {
   work: 1_000_000,
   repetitions: 1_000_000,
   positions: 2_000,
-  states: 8_192,
+  states: 4_096,
   masks: 256,
-  grammars: 32
+  grammars: 16
 }
