@@ -7,9 +7,9 @@ import { invalid, RequestRefused } from './refusals.ts'
  * @throws A `RequestRefused` with 400, 413 or 415.
  */
 export async function readJsonObject(request: Request, maxBytes: number): Promise<Record<string, unknown>> {
-  const type = (request.headers.get('content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase()
   // A page of another site can send any other type without asking first.
-  if (type !== 'application/json')
+  const type = request.headers.get('content-type') ?? ''
+  if (type !== 'application/json' && type.split(';', 1)[0]?.trim().toLowerCase() !== 'application/json')
     throw new RequestRefused({
       status: 415,
       code: 'unsupported_media_type',

@@ -188,7 +188,8 @@ export function usageObject(usage: Usage): UsageObject {
 
 /** A short name for the arithmetic that answers: FNV-1a (draft-eastlake-fnv) of the model and its classes. */
 export function fingerprint(model: string, numericsClasses: readonly string[]): string {
-  const text = [model, ...new Set(numericsClasses.toSorted())].join('\n')
+  const classes = numericsClasses.length > 1 ? [...new Set(numericsClasses.toSorted())] : numericsClasses
+  const text = [model, ...classes].join('\n')
   let hash = 0x811c9dc5
   for (let i = 0; i < text.length; i++) {
     hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)

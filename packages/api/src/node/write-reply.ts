@@ -10,9 +10,11 @@ export async function writeReply(
   { status, headers, plain }: PlainReply,
   outgoing: ServerResponse
 ): Promise<void> {
-  const head = Object.fromEntries(headers)
+  // Names and values by turns, as the socket gets them.
+  const head: string[] = []
+  for (const [name, value] of headers) head.push(name, value)
   if (typeof plain === 'string') {
-    head['content-length'] = String(Buffer.byteLength(plain))
+    head.push('content-length', String(Buffer.byteLength(plain)))
     outgoing.writeHead(status, head)
     outgoing.end(plain)
     return
