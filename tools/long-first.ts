@@ -12,6 +12,8 @@ export const longFiles: readonly string[] = [
   'packages/shard/test/ggml-compliance.node.spec.ts',
   'packages/shard/test/ggml-breaks.node.spec.ts',
   'packages/node/test/three-processes.node.spec.ts',
+  'packages/node/test/cancellation.node.spec.ts',
+  'packages/node/test/api-keys.node.spec.ts',
   'packages/shard/test/reference-default.node.spec.ts',
   'tools/examples.spec.ts',
   'tools/static.spec.ts',

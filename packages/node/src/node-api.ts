@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createApi, createApiKeys, type Api, type ApiKeys, type ModelFacts } from '@kwaai/api'
 import { serveApi } from '@kwaai/api/node'
@@ -16,7 +17,7 @@ export interface NodeApiInit {
   port: number
   /** Address to listen on. Default `127.0.0.1`; any that others reach asks for keys. */
   host?: string
-  /** Every request needs an API key. Default: once the data folder has keys. */
+  /** Every request needs an API key. Default: once the data folder has had one, so that losing or revoking keys opens nothing. */
   keys?: boolean
   /** Host names, without port, that the server answers to besides the loopback names. Default: `host`, or any where it listens on all addresses. */
   allowedHosts?: readonly string[]
@@ -55,14 +56,32 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
-/** The keys kept in a data folder. A node that runs there sees at once what is changed. */
+/** The API keys of a data folder. */
+export interface KeyFolder {
+  keys: ApiKeys
+  /** The file they are in. */
+  path: string | undefined
+  /** True once there was a key, whatever became of it. */
+  used(): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** Opens the keys kept in a data folder. A node that runs there sees at once what is changed. */
 export function openKeys(
   dataDir: string | undefined,
   { clock, random }: { clock: Clock; random: Random }
-): { keys: ApiKeys; close: () => Promise<void> } {
-  const file = dataDir === undefined ? undefined : createFileStore({ path: join(dataDir, 'api-keys.log') })
+): KeyFolder {
+  const path = dataDir === undefined ? undefined : join(dataDir, 'api-keys.log')
+  const file = path === undefined ? undefined : createFileStore({ path })
   return {
     keys: createApiKeys({}, { store: file ?? createMemoryStore(), clock, random }),
+    path,
+    used: async () =>
+      path !== undefined &&
+      (await stat(path).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => error.code !== 'ENOENT'
+      )),
     close: async () => file?.[Symbol.asyncDispose]()
   }
 }
@@ -79,10 +98,12 @@ export async function createNodeApi(
 ): Promise<NodeApi> {
   const { api: wanted, dataDir } = init
   const { model, embedder, status, signer, facts, clock, random, logger, undo } = components
-  const { keys, close } = openKeys(dataDir, { clock, random })
+  const { keys, used, close } = openKeys(dataDir, { clock, random })
   undo(close)
   const store = openAnswers(dataDir, undo)
-  const asksForKeys = wanted !== false && (wanted.keys ?? (await keys.list()).length > 0)
+  const asksForKeys = wanted !== false && (wanted.keys ?? (await used()))
+  // A file of keys that cannot be read is told now and not to each who asks.
+  if (asksForKeys) await keys.list()
   const host = wanted === false ? loopbackHost : (wanted.host ?? loopbackHost)
   if (!isLoopback(host) && !asksForKeys) {
     throw nodeError(

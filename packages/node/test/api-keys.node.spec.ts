@@ -69,7 +69,7 @@ const question = {
 
 describe('kwaai keys', () => {
   test('makes, lists and revokes keys, and keeps no secret', async () => {
-    expect(await keys()).toContain('No API keys, and no node yet')
+    expect(await keys()).toContain('the API answers this machine alone')
     const { key, secret } = await create('for a test', '--models', 'a, b', '--models', 'c', '--expires', '2d')
     const text = await keys('create', 'second', '--tokens-per-minute', '1000')
     expect(text).toMatch(/shown this once[^]*\nkw-[\w-]{43}\n$/)
@@ -82,6 +82,7 @@ describe('kwaai keys', () => {
     const left = JSON.parse(await keys('--json')) as { id: string; name: string }[]
     expect(left.map(({ name }) => name)).toEqual(['second'])
     for (const { id } of left) await keys('revoke', id)
+    expect(await keys()).toContain('the API answers nobody')
   })
 
   test('refuses what makes no sense, in a sentence', async () => {
@@ -201,6 +202,23 @@ describe('a node without keys', () => {
     const token = await readFile(join(dataDirToo, 'api-token'), 'utf8')
     expect((await ask(path, token, { method: 'DELETE' })).status).toBe(200)
     expect((await ask(path)).status).toBe(404)
+  }, 60_000)
+
+  test('does not become one by losing its keys', async () => {
+    const lost = join(folder, 'lost')
+    const made = await runMain(['keys', 'create', 'only', '--data-dir', lost])
+    expect(made.stderr).toContain('the first key')
+    const file = join(lost, 'api-keys.log')
+    const whole = await readFile(file)
+    // Cut in its only record, as by a full disk; changed in its first byte; emptied.
+    for (const bytes of [whole.subarray(0, -5), Buffer.concat([Buffer.from('x'), whole.subarray(1)]), '']) {
+      await writeFile(file, bytes)
+      const status = await start({ dataDir: lost, blocks: 'none' }).then(
+        async () => (await ask('/v1/models')).status,
+        (error: unknown) => (error as { code: string }).code
+      )
+      expect([401, 'ERR_NODE_STORE_DAMAGED']).toContain(status)
+    }
   }, 60_000)
 
   test('serves no embeddings where they are switched off', async () => {

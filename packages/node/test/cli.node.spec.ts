@@ -29,7 +29,8 @@ describe('the command line', () => {
       runCli(['up', '--help'])
     ])
     expect(versionResult).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' })
-    for (const verb of ['up', 'chat', 'status', 'models', 'demo']) expect(help.stdout).toContain(`  ${verb}`)
+    for (const verb of ['up', 'chat', 'status', 'models', 'keys', 'verify', 'demo'])
+      expect(help.stdout).toContain(`  ${verb}`)
     for (const option of [
       'model',
       'blocks',

@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises'
-import type { ApiKey, ApiKeys, CreateKeyInit } from '@kwaai/api'
+import type { ApiKey, CreateKeyInit } from '@kwaai/api'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { nodeError } from '../errors.ts'
+import type { KeyFolder } from '../node-api.ts'
 import type { Command } from './command.ts'
 import { dataDirOf, dataDirOptions } from './node-options.ts'
 import { parseWhole, type ParsedOptions } from './options.ts'
@@ -58,9 +58,9 @@ export const keys: Command = {
     const { openKeys } = await import('../node-api.ts')
     const opened = openKeys(dataDir, { clock: systemClock, random: systemRandom })
     try {
-      if (verb === 'list' && name === undefined) return await list(opened.keys, dataDir, options, io)
-      if (verb === 'create' && name !== undefined) return await create(opened.keys, name, options, io)
-      if (verb === 'revoke' && name !== undefined) return await revoke(opened.keys, name, options, io)
+      if (verb === 'list' && name === undefined) return await list(opened, dataDir, options, io)
+      if (verb === 'create' && name !== undefined) return await create(opened, name, options, io)
+      if (verb === 'revoke' && name !== undefined) return await revoke(opened, name, options, io)
     } finally {
       await opened.close()
     }
@@ -71,20 +71,20 @@ export const keys: Command = {
   }
 }
 
-async function list(kept: ApiKeys, dataDir: string, options: ParsedOptions, io: Io): Promise<number> {
+async function list(
+  { keys: kept, used }: KeyFolder,
+  dataDir: string,
+  options: ParsedOptions,
+  io: Io
+): Promise<number> {
   const all = (await kept.list({ signal: io.signal })).toSorted((a, b) => a.createdAt - b.createdAt)
   if (options.flag('json')) {
     io.stdout.write(`${JSON.stringify(all)}\n`)
     return 0
   }
   if (all.length === 0) {
-    const there = await stat(dataDir).then(
-      () => true,
-      () => false
-    )
-    io.stdout.write(
-      `No API keys${there ? '' : `, and no node yet, in ${dataDir}`}. Make one: kwaai keys create <name>\n`
-    )
+    const state = (await used()) ? 'so the API answers nobody' : 'so the API answers this machine alone'
+    io.stdout.write(`No API keys in ${dataDir}, ${state}. Make one: kwaai keys create <name>\n`)
   }
   for (const key of all) io.stdout.write(`${keyText(key)}\n`)
   return 0
@@ -107,7 +107,12 @@ function keyText(key: ApiKey): string {
   return parts.join('  ')
 }
 
-async function create(kept: ApiKeys, name: string, options: ParsedOptions, io: Io): Promise<number> {
+async function create(
+  { keys: kept, used }: KeyFolder,
+  name: string,
+  options: ParsedOptions,
+  io: Io
+): Promise<number> {
   const models = options
     .list('models')
     .flatMap((text) => text.split(','))
@@ -125,7 +130,7 @@ async function create(kept: ApiKeys, name: string, options: ParsedOptions, io: I
     ...(models.length === 0 ? {} : { models }),
     ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, Date.now()) })
   }
-  const first = (await kept.list({ signal: io.signal })).length === 0
+  const first = !(await used())
   const { key, secret } = await kept.create(wanted, { signal: io.signal })
   if (first) {
     io.stderr.write(
@@ -140,12 +145,22 @@ async function create(kept: ApiKeys, name: string, options: ParsedOptions, io: I
   return 0
 }
 
-async function revoke(kept: ApiKeys, id: string, options: ParsedOptions, io: Io): Promise<number> {
+async function revoke(
+  { keys: kept, path }: KeyFolder,
+  id: string,
+  options: ParsedOptions,
+  io: Io
+): Promise<number> {
   const revoked = await kept.revoke(id, { signal: io.signal })
   if (!revoked) {
     throw nodeError(
       'ERR_NODE_API_KEY_UNKNOWN',
       `Cannot revoke ${printable(id)}: this node has no such API key. "kwaai keys" lists them`
+    )
+  }
+  if ((await kept.list({ signal: io.signal })).length === 0) {
+    io.stderr.write(
+      `That was the last key, so the API answers nobody; without ${path} it answers this machine.\n`
     )
   }
   io.stdout.write(

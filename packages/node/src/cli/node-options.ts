@@ -71,7 +71,7 @@ export const apiOptions: Record<string, OptionSpec> = {
   },
   'api-keys': {
     type: 'boolean',
-    describe: 'Ask every request for an API key; also without this option once "kwaai keys" has made one'
+    describe: 'Ask every request for an API key; without this option once "kwaai keys" has made one'
   },
   'allow-host': {
     type: 'string',
