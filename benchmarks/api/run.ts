@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Agent } from 'node:http'
 import { cpus, loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import autocannon from 'autocannon'
 import { foreignLoad } from '../sharded-decode/load.ts'
 import { median, round, run } from '../kit.ts'
@@ -16,6 +16,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
+    'warm-seconds': { type: 'string', default: '10' },
     connections: { type: 'string', default: '20' },
     firsts: { type: 'string', default: '300' },
     'server-core': { type: 'string', default: '0' },
@@ -24,6 +25,8 @@ const { values } = parseArgs({
 })
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
+/** Optimising compilers need tens of thousands of requests until they are done. */
+const warmSeconds = Number(values['warm-seconds'])
 const connections = Number(values.connections)
 const firsts = Number(values.firsts)
 /** Foreign load above which a turn is put off, and after some tries counted as disturbed. */
@@ -78,24 +81,32 @@ async function processorSeconds({ child }: Contender): Promise<number> {
 
 const urlOf = ({ port }: Contender): string => `http://127.0.0.1:${port}/v1/chat/completions`
 
-/** All give the same but for ids and times, and refuse what is wrong: else they would not do the same work. */
+/** All give the same but for ids and times, in as many bytes, and refuse what is wrong: else they would not do the same work. */
 async function checkEqual(contenders: readonly Contender[]): Promise<void> {
   for (const { name, body } of tasks) {
     const answers = await Promise.all(
       contenders.map(async (contender) => {
         const response = await fetch(urlOf(contender), { method: 'POST', headers, body })
         const text = await response.text()
-        const fields = [...response.headers.keys()].filter((key) => !/^(connection|keep-alive)$/.test(key))
         const same = text
           .replaceAll(/chatcmpl-\w{32}/g, 'id')
-          .replaceAll(/"created":\d{10}/g, 'created')
+          .replaceAll(/"created":\d{10}/g, '"created":0')
           .replaceAll(/fp_\w{8}/g, 'fp')
-        return `${response.status} ${fields.toSorted().join()} ${same}`
+        return {
+          status: response.status,
+          length: text.length,
+          fields: [...response.headers.keys()].filter((key) => !/^(connection|keep-alive)$/.test(key)),
+          values: [...same.matchAll(/\{.*\}/g)].map(([json]): unknown => JSON.parse(json))
+        }
       })
     )
-    for (const [index, answer] of answers.entries())
-      if (answer !== answers[0])
-        throw new Error(`${name}: ${names[index]} answers\n${answer}\nand ours\n${answers[0]}`)
+    for (const [index, answer] of answers.entries()) {
+      answer.fields.sort()
+      if (!isDeepStrictEqual(answer, answers[0]))
+        throw new Error(
+          `${name}: ${names[index]} answers ${JSON.stringify(answer)}, ours ${JSON.stringify(answers[0])}`
+        )
+    }
   }
   for (const contender of contenders.filter((one) => one.name !== 'node')) {
     const body = JSON.stringify({ model: 'fake', messages: [{ role: 'pirate', content: 'x' }] })
@@ -160,7 +171,7 @@ async function loadRows(contenders: readonly Contender[]): Promise<object[]> {
     for (let at = -1; at < rounds; at++)
       for (const contender of inTurn(contenders, at)) {
         await quiet()
-        const measured = await turn(contender, body, seconds)
+        const measured = await turn(contender, body, at < 0 ? warmSeconds : seconds)
         if (at >= 0) turns.get(contender.name)?.push(measured)
       }
     const of = (one: Name, part: keyof Turn): number[] => (turns.get(one) ?? []).map((each) => each[part])
