@@ -1,6 +1,6 @@
 import { createSeededRandom } from '@kwaai/testing'
 import { expect, test } from 'vitest'
-import type { GrammarRule, TagRule } from '../src/generate/grammar.ts'
+import type { CompiledGrammar, GrammarRule, TagRule } from '../src/generate/grammar.ts'
 import { allows, compilerFor, lets, schemaRule, smallVocabulary, walk } from './grammar-kit.ts'
 
 const grammar = (text: string): GrammarRule => ({ type: 'grammar', text })
@@ -115,6 +115,49 @@ test.each([
     details: { param: 'constraint' },
     message: expect.stringMatching(message)
   })
+})
+
+test('garbage is no grammar, or one that leads to no dead end', async () => {
+  const vocabulary = smallVocabulary()
+  using compiler = await compilerFor(vocabulary)
+  const words = [
+    'x',
+    'root',
+    '"a"',
+    '"b',
+    '[a-c]',
+    '[^',
+    '(',
+    ')',
+    '|',
+    '*',
+    '+',
+    '?',
+    '{2}',
+    '{1,3}',
+    '{,2}',
+    '\n',
+    '#'
+  ]
+  words.push('x ::= ', '.', '\\', '"', '""', '("a"?)', 'é', '\ud800', '\u0000', '{9999999}')
+  let grammars = 0
+  for (let seed = 0; seed < 2000; seed++) {
+    const random = createSeededRandom(`garbage ${seed}`)
+    const pick = (): string => words[Math.floor(random.next() * words.length)] as string
+    const text = `root ::= ${Array.from({ length: 1 + Math.floor(random.next() * 8) }, pick).join(' ')}`
+    const compiled = await compiler.compile(grammar(text)).catch((error: unknown) => error)
+    if (compiled instanceof Error) {
+      expect(compiled, text).toMatchObject({
+        code: 'ERR_MODEL_INVALID_REQUEST',
+        details: { param: 'constraint' }
+      })
+      continue
+    }
+    grammars++
+    // Ends, or goes on: that a mask allows nothing is an error of the walk.
+    walk((compiled as CompiledGrammar).start(), vocabulary, random, 20)
+  }
+  expect(grammars).toBeGreaterThan(100)
 })
 
 const call = (name: string, schema: unknown, strict = true): TagRule => ({

@@ -10,18 +10,22 @@ import type {
 } from '../generate/grammar.ts'
 import { AmbiguityError, createAutomaton, type Automaton, type State } from './automaton.ts'
 import { compileRule } from './compile-rule.ts'
-import { defaultGrammarLimits, type GrammarLimits } from './limits.ts'
+import { grammarLimits, type GrammarLimits } from './limits.ts'
 import { createTokenTree, tokenMask, type TokenTree } from './token-tree.ts'
 
 /** How an engine is made. */
 export interface GrammarEngineInit {
-  /** Bounds that differ from {@link defaultGrammarLimits}. */
+  /** Bounds that differ from `defaultGrammarLimits`. */
   limits?: Partial<GrammarLimits>
 }
 
-/** Holds text to JSON Schemas, grammars and function calls: in plain TypeScript, exactly, in bounded memory. */
+/**
+ * Holds text to JSON Schemas, grammars and function calls: in plain TypeScript, exactly, in bounded memory.
+ *
+ * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for a limit out of range.
+ */
 export function createGrammarEngine(init: GrammarEngineInit = {}): GrammarEngine {
-  const limits = { ...defaultGrammarLimits, ...init.limits }
+  const limits = grammarLimits(init.limits)
   return {
     specification: 'kwaai.grammar-engine/1',
     async compiler(vocabulary, options = {}) {

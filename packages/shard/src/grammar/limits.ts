@@ -1,3 +1,5 @@
+import { shardError } from '../errors.ts'
+
 /** Bounds of what a grammar may cost. */
 export interface GrammarLimits {
   /** Bytes of a schema or a grammar as text. Default 65,536. */
@@ -8,11 +10,11 @@ export interface GrammarLimits {
   rules: number
   /** Ways in which the `anyOf`, `oneOf` and `allOf` of one place may be combined. Default 256. */
   alternatives: number
-  /** Steps of the program a grammar becomes. Default 400,000. */
+  /** Steps of the program a grammar becomes, 1,000,000 at most. Default 400,000. */
   steps: number
   /** Elementary steps of checks at compile time: values of an `enum`, states of a pattern. Default 1,000,000. */
   work: number
-  /** The largest lower bound of a length or a count; higher upper bounds mean this one. Default 1,000,000. */
+  /** The largest lower bound of a length or a count; higher upper bounds mean this one. Default and most 1,000,000. */
   repetitions: number
   /** Places of its grammar a text may be at at once. Default 2,000. */
   positions: number
@@ -37,4 +39,22 @@ export const defaultGrammarLimits: GrammarLimits = {
   states: 4_096,
   masks: 256,
   grammars: 16
+}
+
+// Steps and counts are written into one number with what they belong to.
+const most: Partial<GrammarLimits> = { steps: 1_000_000, repetitions: 1_000_000 }
+
+/**
+ * The limits of an engine.
+ *
+ * @throws A KwaaiError `ERR_SHARD_INVALID_INIT` for one that is no whole number, or out of range.
+ */
+export function grammarLimits(own: Partial<GrammarLimits> = {}): GrammarLimits {
+  const limits = { ...defaultGrammarLimits, ...own }
+  for (const [name, value] of Object.entries(limits)) {
+    const max = most[name as keyof GrammarLimits] ?? Number.MAX_SAFE_INTEGER
+    if (Number.isSafeInteger(value) && value >= 1 && value <= max) continue
+    throw shardError('ERR_SHARD_INVALID_INIT', `limits.${name} has to be a whole number from 1 to ${max}`)
+  }
+  return limits
 }
