@@ -44,13 +44,25 @@ export function createSchemaCheck(own: unknown): SchemaCheck {
   ajv.addSchema({ $id: 'openai', ...Object(withoutNullable(document)) })
   const compiled = new Map<string, ValidateFunction | undefined>()
   return (name, value) => {
-    if (!compiled.has(name)) compiled.set(name, ajv.getSchema(`openai#/components/schemas/${name}`))
+    const component = published ? name : (ownNames[name] ?? name)
+    if (!compiled.has(name)) compiled.set(name, ajv.getSchema(`openai#/components/schemas/${component}`))
     const validate = compiled.get(name)
     if (validate === undefined) return [`the description has no ${name}`]
     return validate(value) === true
       ? []
       : (validate.errors ?? []).slice(0, 5).map((e) => `${name}${e.instancePath} ${e.message}`)
   }
+}
+
+/** What our own description calls the schemas. */
+const ownNames: Readonly<Record<string, string>> = {
+  ListModelsResponse: 'ModelList',
+  CreateChatCompletionResponse: 'ChatCompletion',
+  CreateChatCompletionStreamResponse: 'ChatCompletionChunk',
+  CreateCompletionResponse: 'Completion',
+  CreateEmbeddingResponse: 'EmbeddingList',
+  ResponseStreamEvent: 'ResponseEvent',
+  ErrorResponse: 'Error'
 }
 
 /** What passes between a client and the API, held to the published schemas. */
