@@ -249,6 +249,13 @@ const held: Row[] = [
   ['format', { type: 'string', format: 'hostname' }, ['"a-b.example"'], ['"-a"', '"a..b"']],
   ['format', { type: 'string', format: 'ipv4' }, ['"127.0.0.1"'], ['"256.0.0.1"', '"1.2.3"']],
   ['format', { type: 'string', format: 'ipv6' }, ['"0:0:0:0:0:0:0:1"'], ['"1:2:3"', '"g:0:0:0:0:0:0:1"']],
+  [
+    'format',
+    { type: 'string', format: 'uri' },
+    ['"https://example.org"', '"http://a.b:80/c/d.e?x=1&y#z"'],
+    ['"example.org"', '"https://"', '"https://a b"', '"https://a/\\""']
+  ],
+  ['format', { type: 'string', format: 'starts_with', pattern: '^ab.*' }, ['"abc"'], ['"b"']],
   ['format', { type: 'string', format: 'uuid' }, ['"123e4567-e89b-12d3-a456-426614174000"'], ['"123e4567"']],
   ['minimum', { type: 'integer', minimum: -5 }, ['-5', '0', '17'], ['-6', '-10']],
   ['minimum', { type: 'integer', minimum: 1.5 }, ['2', '10'], ['1', '0']],
@@ -339,7 +346,9 @@ const refused: [keyword: string, schema: object, path?: string][] = [
   ['pattern', { type: 'string', pattern: '(a)\\1' }],
   ['pattern', { type: 'string', pattern: '\\bword' }],
   ['pattern', { type: 'string', pattern: '\\p{L}+' }],
-  ['format', { type: 'string', format: 'uri' }],
+  ['format', { type: 'string', format: 'iri' }],
+  ['format', { type: 'string', format: 'cuid2' }],
+  ['format', { type: 'string', format: 'uri-reference', pattern: '^a' }],
   ['nullable', { type: 'string', nullable: true }],
   ['additionalItems', { type: 'array', items: { type: 'array', additionalItems: false } }, '/items'],
   ['toString', { toString: 1 }]

@@ -1,5 +1,5 @@
 import { shardError } from '../errors.ts'
-import { formats } from './formats.ts'
+import { formats, otherFormats } from './formats.ts'
 import { patternLanguage, type Language } from './language.ts'
 import type { GrammarLimits } from './limits.ts'
 import { PatternProblem } from './regular.ts'
@@ -137,6 +137,8 @@ export function openSchema(input: unknown, { strict, param, limits }: SchemaOpti
     format(located, format) {
       const pattern = Object.hasOwn(formats, format) ? formats[format] : undefined
       if (pattern !== undefined) return document.pattern(located, pattern, 'format')
+      // A name of somebody's own for what a pattern beside it says, as zod writes them.
+      if (!otherFormats.has(format) && document.keywords(located)['pattern'] !== undefined) return undefined
       document.refuse(located, 'format', `the formats known are ${Object.keys(formats).join(', ')}`)
       return undefined
     },
