@@ -33,16 +33,19 @@ const firsts = Number(values.firsts)
 const maxForeignLoad = 0.3
 const maxRetries = 10
 const headers = { 'content-type': 'application/json' }
-const names = ['kwaai', 'fastify', 'node'] as const
+const names = ['kwaai', 'fastify', 'fastify-checks', 'node'] as const
 type Name = (typeof names)[number]
 
 /** What is asked, and the bar of ours against each peer. */
 const tasks = [
   { name: 'JSON', body: bodyOf(1, false), bars: { fastify: 0.8 } },
-  { name: 'JSON of 16 pieces', body: bodyOf(16, false), bars: {} },
   { name: 'SSE of 64 chunks', body: bodyOf(64, true), bars: { fastify: 0.7 } }
 ] as const
-const peers = { fastify: 'Fastify', node: 'bare node:http' } as const
+const peers = {
+  fastify: 'Fastify',
+  'fastify-checks': 'Fastify with the same checks',
+  node: 'bare node:http'
+} as const
 
 /** Runs again under taskset: the load on its core, each server on the other. */
 function pin(): void {
@@ -186,8 +189,8 @@ async function loadRows(contenders: readonly Contender[]): Promise<object[]> {
       p50: mid(one, 'p50'),
       p99: mid(one, 'p99')
     })
-    for (const peer of ['fastify', 'node'] as const) {
-      const atLeast = 'fastify' in bars && peer === 'fastify' ? bars.fastify : undefined
+    for (const peer of ['fastify', 'fastify-checks', 'node'] as const) {
+      const atLeast = peer === 'fastify' ? bars.fastify : undefined
       rows.push({
         name: `${name}, against ${peers[peer]}`,
         unit: 'requests/s',

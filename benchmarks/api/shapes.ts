@@ -103,11 +103,16 @@ export interface Head {
 }
 
 /** Reads an answer to its end and gives it in OpenAI's form, the fields and their order as ours. */
-export async function wholeAnswer(model: LanguageModel, asked: Asked, head: Head): Promise<object> {
+export async function wholeAnswer(
+  model: LanguageModel,
+  asked: Asked,
+  head: Head,
+  signal?: AbortSignal
+): Promise<object> {
   let content = ''
   let finish: FinishReason | null = null
   let counts: Usage | undefined
-  for await (const event of model.chat(toRequest(asked))) {
+  for await (const event of model.chat(toRequest(asked), signal === undefined ? {} : { signal })) {
     if (event.type === 'text') content += event.text
     else if (event.type === 'finish') finish = event.reason
     else if (event.type === 'usage') counts = event.usage
@@ -136,7 +141,12 @@ export async function wholeAnswer(model: LanguageModel, asked: Asked, head: Head
 }
 
 /** The frames of an answer, one for each event, and `[DONE]`. */
-export async function* answerFrames(model: LanguageModel, asked: Asked, head: Head): AsyncGenerator<string> {
+export async function* answerFrames(
+  model: LanguageModel,
+  asked: Asked,
+  head: Head,
+  signal?: AbortSignal
+): AsyncGenerator<string> {
   const frame = (delta: object, reason: FinishReason | null = null): string => {
     const chunk = {
       id: head.id,
@@ -149,7 +159,7 @@ export async function* answerFrames(model: LanguageModel, asked: Asked, head: He
     return `data: ${JSON.stringify(chunk)}\n\n`
   }
   yield frame({ role: 'assistant', content: '', refusal: null })
-  for await (const event of model.chat(toRequest(asked))) {
+  for await (const event of model.chat(toRequest(asked), signal === undefined ? {} : { signal })) {
     if (event.type === 'text') yield frame({ content: event.text })
     else if (event.type === 'finish') yield frame({}, event.reason)
   }
