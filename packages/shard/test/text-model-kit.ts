@@ -160,9 +160,7 @@ export interface Answer {
 }
 
 /** Reads a run to its end, each answer apart from the others, in the order of their indices. */
-export async function answersOf(
-  events: AsyncIterable<GenerationEvent>
-): Promise<{
+export async function answersOf(events: AsyncIterable<GenerationEvent>): Promise<{
   answers: Answer[]
   usage: Usage | undefined
   hops: readonly HopAccount[] | undefined
