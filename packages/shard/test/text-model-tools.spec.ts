@@ -505,7 +505,8 @@ test('whatever is asked for of tools and constraints, answers follow it', async 
       for (const { text, calls, reason, logprobs } of answers) {
         const bytes = logprobs.flatMap((entry) => [...entry.bytes])
         expect(bytes).toEqual([...new TextEncoder().encode(text)])
-        if (!constrained) expect(text).not.toContain('<tool_call>')
+        // Text before a call and text after it may look like one together.
+        if (!constrained && calls.length === 0) expect(text).not.toContain('<tool_call>')
         if (toolChoice !== 'auto') expect(text).toBe('')
         if (toolChoice === 'named' || !more.parallelToolCalls) expect(calls.length).toBeLessThan(2)
         for (const [place, call] of calls.entries()) {
@@ -523,7 +524,26 @@ test('whatever is asked for of tools and constraints, answers follow it', async 
           expect(['"yes <tool_call>"', '"no"']).toContain(text)
       }
     }),
-    { numRuns: 150 }
+    {
+      numRuns: 150,
+      // What might begin a stop string is held back where an answer is cut in the middle of a call.
+      examples: [
+        [
+          {
+            tools: [{ name: 'f', parameters: undefined, strict: false }],
+            toolChoice: 'auto',
+            parallelToolCalls: false,
+            constrained: false,
+            n: 1,
+            seed: 0,
+            temperature: 0,
+            maxTokens: 13,
+            stop: [' <'],
+            script: 'ab <tool_call>'
+          }
+        ]
+      ]
+    }
   )
   expect(called).toBeGreaterThan(20)
 })

@@ -70,8 +70,10 @@ export function createAnswerText(init: AnswerTextInit, components: AnswerTextCom
         pieces.push(textPiece(text))
         continue
       }
+      const held = stops.flush()
+      // A call that was only begun, at the end of an answer, hides text too.
+      if (segment.kind === 'begin' || held !== '') pieces.push(...settled(held))
       if (segment.kind === 'begin') {
-        pieces.push(...settled(stops.flush()))
         const { name } = segment
         pieces.push({ type: 'tool-call', call: calls++, id: callId(), name, arguments: '' })
       } else if (segment.kind === 'arguments') {
