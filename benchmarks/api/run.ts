@@ -31,7 +31,7 @@ const connections = Number(values.connections)
 const firsts = Number(values.firsts)
 /** Foreign load above which a turn is put off, and after some tries counted as disturbed. */
 const maxForeignLoad = 0.3
-const maxRetries = 10
+const maxRetries = 3
 const headers = { 'content-type': 'application/json' }
 const names = ['kwaai', 'fastify', 'fastify-checks', 'node'] as const
 type Name = (typeof names)[number]
