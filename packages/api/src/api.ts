@@ -241,7 +241,8 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
         response = new Response(null, { status: 204 })
       } else {
         key = await gate.check(request, path)
-        if (key !== undefined && path.startsWith('/v1/')) limits.request(key)
+        // By what it is not: `/%761/…` leads to `/v1/…` too.
+        if (key !== undefined && path !== '/metrics') limits.request(key)
         response = await route(arrivalOf(request, requestId, startedAt, key), facts, path)
       }
     } catch (error) {

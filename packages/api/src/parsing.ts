@@ -15,6 +15,12 @@ export interface ParsedFields<T> {
 const maxIgnored = 50
 
 /**
+ * How a body is checked: to its first complaint, for no other is told. Each of a million wrong entries would cost
+ * a complaint of its own, and nobody else is served meanwhile.
+ */
+export const untilFirst: z.core.ParseContextInternal<z.core.$ZodIssue> = { abortEarly: true }
+
+/**
  * Checks a body against its schema. A null field counts as absent, as with OpenAI.
  * @param notHonoured fields that are known and refused by name unless they ask for nothing
  * @throws A `RequestRefused` with 400 that names the parameter.
@@ -27,7 +33,7 @@ export function parseFields<T>(
   const given = Object.values(body).includes(null)
     ? Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
     : body
-  const result = schema.safeParse(given)
+  const result = schema.safeParse(given, untilFirst)
   if (!result.success) throw refusalOfIssue(result.error.issues[0], given)
   const unknown = new Set<string>()
   collectUnknown(given, result.data, '', unknown)

@@ -127,6 +127,18 @@ test('the limits of a key stand in every answer, and hold for it alone', async (
   await expectError(await ask(chat(), a), 429, 'rate_limit_exceeded')
 })
 
+test.each(['/%761/models', '/v1/%6dodels', '/%76%31/models'])(
+  'the address %s is counted as the one it leads to',
+  async (path) => {
+    const { ask, made } = await setup([{ limits: { requestsPerMinute: 1 } }])
+    const secret = made[0]?.secret
+    expect((await ask(get(path), secret)).status).toBe(200)
+    await expectError(await ask(get(path), secret), 429, 'rate_limit_exceeded')
+    // Whoever watches the server takes nothing from it.
+    expect((await ask(get('/metrics'), secret)).status).toBe(200)
+  }
+)
+
 test('an answer may overdraw the tokens of its key, which then waits until they are paid back', async () => {
   const { ask, made, clock } = await setup([{ limits: { tokensPerMinute: 10 } }])
   const secret = made[0]?.secret

@@ -1,6 +1,9 @@
 import { createApi } from '@kwaai/api'
 import { expect, test } from 'vitest'
 import { createFakeModel } from './support/fake-model.ts'
+import { chatRequestSchema } from '../src/chat-request.ts'
+import { completionRequestSchema } from '../src/completion-request.ts'
+import { untilFirst } from '../src/parsing.ts'
 import { chat, expectError, hello } from './support/requests.ts'
 
 const ask = async (body: Record<string, unknown>): Promise<{ response: Response; request: unknown }> => {
@@ -302,4 +305,24 @@ test('the body has to be a JSON object of the right type and size', async () => 
   expect(model.requests).toEqual([])
   const accepted = await send({ headers: { 'content-type': 'Application/JSON; charset=utf-8' } })
   await expectError(accepted, 400, 'invalid_json')
+})
+
+test('however many entries are wrong, there is one complaint', () => {
+  const zeros = Array.from({ length: 50 }, () => 0)
+  const bodies = [
+    { messages: zeros },
+    { messages: [{ role: 'user', content: zeros }] },
+    { messages: hello, n: 'x', seed: 'x' }
+  ]
+  for (const body of bodies) {
+    const result = chatRequestSchema.safeParse({ model: 'fake', ...body }, untilFirst)
+    expect(result.error?.issues).toHaveLength(1)
+  }
+  const result = completionRequestSchema.safeParse(
+    { model: 'fake', prompt: zeros.map(String).map((text) => [text]) },
+    untilFirst
+  )
+  const [issue] = result.error?.issues ?? []
+  for (const complaints of issue?.code === 'invalid_union' ? issue.errors : expect.fail())
+    expect(complaints).toHaveLength(1)
 })

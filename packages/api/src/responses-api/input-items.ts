@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { refusalOfIssue, servedAs } from '../parsing.ts'
+import { refusalOfIssue, servedAs, untilFirst } from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { MAX_INPUT_ITEMS } from './constants.ts'
 import { itemId } from './ids.ts'
@@ -103,7 +103,7 @@ export function parseInput(input: string | readonly Record<string, unknown>[]): 
   const items = given.map((item, index): ConversationItem | ItemReference | undefined => {
     const at = `input[${index}]`
     const check = <T>(schema: z.ZodObject<z.ZodRawShape> & z.ZodType<T>): T => {
-      const result = schema.safeParse(item)
+      const result = schema.safeParse(item, untilFirst)
       if (!result.success) {
         const [issue] = result.error.issues
         throw refusalOfIssue(issue && { ...issue, path: ['input', index, ...issue.path] }, { input: given })
