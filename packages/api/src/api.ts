@@ -166,7 +166,11 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
 
   const routes: readonly Route[] = [
     { method: 'GET', path: '/health', handler: createHealthHandler(init.health) },
-    { method: 'GET', path: '/ready', handler: createReadyHandler(catalogue, retryAfterMs) },
+    {
+      method: 'GET',
+      path: '/ready',
+      handler: createReadyHandler(catalogue, retryAfterMs, keys === undefined)
+    },
     { method: 'GET', path: '/metrics', handler: createMetricsHandler(metrics.text) },
     {
       method: 'GET',

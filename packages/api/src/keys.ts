@@ -12,7 +12,7 @@ import {
 
 /** What one key may use. A limit that is left out does not hold. */
 export interface KeyLimits {
-  /** Requests to `/v1/*`. */
+  /** Requests, but for those to `/metrics`. */
   requestsPerMinute?: number | undefined
   /** Tokens of prompts and answers together. */
   tokensPerMinute?: number | undefined

@@ -9,22 +9,33 @@ export function createHealthHandler(health: (() => object | Promise<object>) | u
   return async () => reply({ status: 'ok', ...(await health?.()) })
 }
 
-/** Makes the handler of `GET /ready`: a model can serve. */
-export function createReadyHandler(catalogue: Catalogue, retryAfterMs: number): Handler {
+/**
+ * Makes the handler of `GET /ready`: a model can serve.
+ * @param named whether it says which; it answers whoever asks, and a key may hide models
+ */
+export function createReadyHandler(catalogue: Catalogue, retryAfterMs: number, named: boolean): Handler {
   return async ({ request }) => {
     const entries = await catalogue.list(request.signal)
     const ready = entries
       .filter(({ description }) => description.ready)
       .map(({ description }) => description.id)
-    if (ready.length > 0) return reply({ status: 'ready', models: ready })
+    if (ready.length > 0) return reply({ status: 'ready', ...(named && { models: ready }) })
     throw new RequestRefused(unavailable('No chain can serve a model yet; try again later', retryAfterMs))
   }
 }
 
-/** Makes the handler of `GET /metrics`. */
+/** Makes the handler of `GET /metrics`. It names all models, so a key for some of them does not open it. */
 export function createMetricsHandler(text: () => string): Handler {
-  return async () =>
-    new Response(text(), {
+  return async ({ mayUse }) => {
+    // No model has this name, so only a key for all of them covers it.
+    if (!mayUse(''))
+      throw new RequestRefused({
+        status: 403,
+        code: 'key_not_allowed',
+        message: 'The counts are of all models; ask with a key that covers them all'
+      })
+    return new Response(text(), {
       headers: { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' }
     })
+  }
 }

@@ -113,6 +113,17 @@ test('an item of an earlier answer can be named instead of repeated', async () =
   await expectError(await api.fetch(foreign), 400, 'item_not_found', 'input[0].id')
 })
 
+test('what is named often may not be more than a conversation may be', async () => {
+  const { api, model } = setup({ responses: { maxResponseBytes: 4000 } })
+  const first = await answered(api, { input: 'x'.repeat(500) })
+  const id = (await items(api, first.id)).data[0]?.id ?? ''
+  const naming = (times: number): Request =>
+    respondTo({ store: false, input: Array.from({ length: times }, () => ({ type: 'item_reference', id })) })
+  expect((await api.fetch(naming(5))).status).toBe(200)
+  await expectError(await api.fetch(naming(4096)), 400, 'invalid_value', 'input[6].id')
+  expect(model.requests).toHaveLength(2)
+})
+
 test('the items of a request are paged, newest first', async () => {
   const { api } = setup()
   const input = Array.from({ length: 25 }, (_, n) => ({

@@ -39,6 +39,9 @@ test('a key sees and uses the models it covers, at every address', async () => {
     expect([request.url, (await api.fetch(request)).status]).toEqual([request.url, 200])
   for (const request of requests('other', 'vectors'))
     await expectError(await api.fetch(request), 404, 'model_not_found', 'model')
+  // Neither the address that nobody needs a key for nor the counts tell of the others.
+  expect(await (await api.fetch(get('/ready'))).json()).toEqual({ status: 'ready' })
+  await expectError(await api.fetch(get('/metrics', init)), 403, 'key_not_allowed')
   // The default is the first that the key covers.
   expect(await (await api.fetch(get('/v1/kwaai/explain', init))).json()).toMatchObject({ model: 'mine' })
 })

@@ -58,9 +58,12 @@ export const operations: Readonly<Record<string, Operation>> = {
   },
   'GET /ready': {
     id: 'getReady',
-    summary: 'Whether a model can serve.',
+    summary: 'Whether a model can serve; without keys also which.',
     open: true,
-    reply: named('Ready', z.strictObject({ status: z.literal('ready'), models: z.array(z.string()).min(1) }))
+    reply: named(
+      'Ready',
+      z.strictObject({ status: z.literal('ready'), models: z.array(z.string()).min(1).exactOptional() })
+    )
   },
   'GET /metrics': {
     id: 'getMetrics',

@@ -30,7 +30,7 @@ export interface StoredResponses {
   /**
    * The items of a request, each reference replaced by what it names.
    * @param known items the conversation has already; what names one of them says nothing new
-   * @throws A `RequestRefused` with 400 where a reference names nothing.
+   * @throws A `RequestRefused` with 400 where a reference names nothing, or all together name too much.
    */
   resolve(
     caller: string | undefined,
@@ -45,7 +45,7 @@ const decoder = new TextDecoder()
 
 /**
  * Keeps responses for whoever asked for them.
- * @param maxHistoryBytes of all responses one conversation is made of
+ * @param maxHistoryBytes of all responses one conversation is made of, and of all items one request refers to
  */
 export function createStoredResponses(store: CallerStore, maxHistoryBytes: number): StoredResponses {
   const read = async (
@@ -89,6 +89,7 @@ export function createStoredResponses(store: CallerStore, maxHistoryBytes: numbe
     // What one response holds is read once, however many items are named.
     const read = new Map<string, readonly ConversationItem[]>()
     const resolved: ConversationItem[] = []
+    let bytes = 0
     for (const item of items) {
       if (item.type !== 'item_reference') {
         resolved.push(item)
@@ -110,6 +111,10 @@ export function createStoredResponses(store: CallerStore, maxHistoryBytes: numbe
           code: 'item_not_found',
           message: `Item with id '${item.id}' not found; only items of stored responses can be referred to`
         })
+      // A name is short and may come thousands of times, each time for all that it names.
+      bytes += JSON.stringify(found).length
+      if (bytes > maxHistoryBytes)
+        throw invalid(`The items referred to have more than ${maxHistoryBytes} bytes all together`, item.at)
       resolved.push(found)
     }
     return resolved
