@@ -93,6 +93,13 @@ test('four hundred malformed requests over HTTP', async () => {
   expect(asked).toEqual([])
 })
 
+test('whoever expects what there is not is answered all the same', async () => {
+  const lines = ['GET /health HTTP/1.1', 'Host: localhost', 'Connection: close', 'Expect: the-unexpected']
+  const text = await exchange(`${lines.join('\r\n')}\r\n\r\n`)
+  expect(text).toMatch(/^HTTP\/1\.1 200 /)
+  expect(text).toMatch(/\r\nx-request-id: req_/)
+})
+
 test('five hundred times what is hardly HTTP', async () => {
   asked.length = 0
   const random = createSeededRandom('rubbish')

@@ -101,6 +101,8 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
     }
   )
   server.maxConnections = maxConnections
+  // Node.js would answer in nothing; who expects what there is not gets the answer he would get without.
+  server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing))
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     refuseRaw(error, socket, randomId('req_', random))
   })
