@@ -137,6 +137,15 @@ test('canonical JSON orders names by UTF-16 and is read back the same (RFC 8785)
   expect(() => canonicalJson(deep)).toThrow(KwaaiError)
 })
 
+test('a time that no date has is malformed, though it is signed', async () => {
+  const signed = (created: number): Promise<Uint8Array> => {
+    const record = { ...first?.document.record, created } as JsonValue
+    return seal(identity, vectors.context, new TextEncoder().encode(canonicalJson(record)))
+  }
+  expect(await codeOf(await signed(8_640_000_000_000))).toBeUndefined()
+  expect(await codeOf(await signed(8_640_000_000_001))).toBe('ERR_API_PROVENANCE_MALFORMED')
+})
+
 test('base64url is read back as it was written', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {

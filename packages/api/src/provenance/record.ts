@@ -4,6 +4,8 @@ import { MAX_PROVENANCE_HOPS } from '../constants.ts'
 // Everything in a record is a name, a number or a time; there is no field a text of a prompt or answer could be in.
 const name = z.string().max(512)
 const count = z.number().int().min(0)
+// The last second that a date can have (ECMA-262 §21.4.1.1): whoever shows it to people makes one of it.
+const seconds = count.max(8_640_000_000_000)
 const milliseconds = z.number().min(0)
 const range = { peer: name, from: count, to: count }
 
@@ -34,7 +36,7 @@ export const provenanceRecord: z.ZodType<ProvenanceRecord> = z.strictObject({
       .regex(/^[0-9a-f]{64}$/)
       .optional()
   }),
-  created: count,
+  created: seconds,
   outcome: z.enum(['completed', 'failed', 'cancelled']),
   finishReason: z.enum(['stop', 'length', 'tool_calls', 'content_filter']).optional(),
   usage: z.strictObject({ promptTokens: count, completionTokens: count, cachedTokens: count }).optional(),
