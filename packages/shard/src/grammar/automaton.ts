@@ -1,3 +1,4 @@
+import { byteClasses } from './byte-classes.ts'
 import type { Program, Step } from './program.ts'
 
 /** A frame of the stack: where a rule returns to, or how often a loop ran. */
@@ -44,12 +45,18 @@ export const wordBytes: readonly boolean[] = Array.from({ length: 256 }, (_, byt
 // Steps that read nothing, a place: properties that may be left out make many.
 const stepsToPosition = 16
 
+// So many places a state are remembered on the whole: states of thousands of places are forgotten sooner.
+const positionsPerState = 64
+
 // No token of a known vocabulary has a longer word.
 const maxWordRun = 128
 
 /** A program that runs on bytes. States are made when they are first reached, and kept for a while. */
 export interface Automaton {
+  /** Where a text begins; another object after all was forgotten. */
   readonly start: State
+  /** Does what a mask takes, within the work it may. @throws an AmbiguityError where that is not enough. */
+  bounded<T>(work: () => T): T
   /** Bytes that no step tells apart have the same class. */
   readonly classOf: Uint8Array
   /** @throws an AmbiguityError. */
@@ -69,6 +76,8 @@ export interface Automaton {
 export interface AutomatonLimits {
   /** Places in the grammar a text may be at at once. */
   positions: number
+  /** Places that are looked at for one mask. */
+  maskWork: number
   /** States that are remembered. */
   states: number
   /** Masks that are remembered. */
@@ -82,6 +91,24 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
   let bottom = new Map<number, Frame>()
   let states = new Map<string, State>()
   let masked: State[] = []
+  let held = 0
+  let left = Infinity
+  let start: State | undefined
+
+  /** Who holds a state goes on with it; what is reached from now on is made anew. */
+  const forget = (): void => {
+    // What leads from state to state would keep all of them.
+    for (const state of states.values()) {
+      state.next.fill(undefined)
+      delete state.far
+      delete state.mask
+    }
+    states = new Map()
+    bottom = new Map()
+    masked = []
+    held = 0
+    start = undefined
+  }
 
   const push = (step: number, count: number, below: Frame | undefined): Frame => {
     const above = below === undefined ? bottom : below.above
@@ -143,6 +170,8 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
         }
       }
     }
+    left -= seen.size
+    if (left < 0) throw new AmbiguityError('The grammar is too ambiguous')
     if (positions.length === 0 && !accepting) return null
     return stateOf(positions, accepting)
   }
@@ -152,12 +181,8 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
     const name = `${accepting ? '!' : ''}${positions.map(({ key }) => key).join()}`
     const known = states.get(name)
     if (known !== undefined) return known
-    if (states.size >= limits.states) {
-      // Who holds a state goes on with it; what is reached from now on is made anew.
-      states = new Map()
-      bottom = new Map()
-      masked = []
-    }
+    if (states.size >= limits.states || held > limits.states * positionsPerState) forget()
+    held += positions.length
     const state: State = {
       positions,
       accepting,
@@ -204,9 +229,22 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
     return next !== null && others.every((other) => step(state, other) === next) ? next : null
   }
 
-  const start = intern([{ step: entry, stack: undefined }]) ?? { positions: [], accepting: false, next: [] }
+  const startOf = (): State =>
+    (start ??= intern([{ step: entry, stack: undefined }]) ?? { positions: [], accepting: false, next: [] })
+  // What is too ambiguous from the beginning is told at once.
+  startOf()
   return {
-    start,
+    get start() {
+      return startOf()
+    },
+    bounded(work) {
+      left = limits.maskWork
+      try {
+        return work()
+      } finally {
+        left = Infinity
+      }
+    },
     classOf,
     step,
     wordRun(state) {
@@ -245,40 +283,4 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
       masked.push(state)
     }
   }
-}
-
-/** Divides the bytes into classes that every step treats alike. */
-function byteClasses(steps: readonly Step[]): {
-  classOf: Uint8Array
-  classes: number
-  accepts: (readonly boolean[] | undefined)[]
-} {
-  const cuts = new Set([0])
-  for (const step of steps) {
-    if (step.op !== 'bytes') continue
-    for (const [from, to] of step.ranges) {
-      cuts.add(from)
-      cuts.add(to + 1)
-    }
-  }
-  const classOf = new Uint8Array(256)
-  let last = -1
-  const first: number[] = []
-  for (let byte = 0; byte < 256; byte++) {
-    if (cuts.has(byte)) {
-      last++
-      first.push(byte)
-    }
-    classOf[byte] = last
-  }
-  const rows = new Map<unknown, boolean[]>()
-  const accepts = steps.map((step) => {
-    if (step.op !== 'bytes') return undefined
-    const known = rows.get(step.ranges)
-    if (known !== undefined) return known
-    const row = first.map((byte) => step.ranges.some(([from, to]) => byte >= from && byte <= to))
-    rows.set(step.ranges, row)
-    return row
-  })
-  return { classOf, classes: first.length, accepts }
 }

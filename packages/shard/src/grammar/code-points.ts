@@ -18,6 +18,19 @@ export function normalRanges(ranges: CodePointRanges): CodePointRanges {
   return intersectRanges(merged, allCodePoints)
 }
 
+/** Whether a code point is in ranges that are in rising order; halves them until one is left. */
+export function holdsPoint(ranges: CodePointRanges, point: number): boolean {
+  let low = 0
+  let high = ranges.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >> 1
+    if ((ranges[middle] as readonly [number, number])[0] <= point) low = middle
+    else high = middle - 1
+  }
+  const range = ranges[low]
+  return range !== undefined && range[0] <= point && point <= range[1]
+}
+
 /** What both have. */
 export function intersectRanges(a: CodePointRanges, b: CodePointRanges): CodePointRanges {
   const out: [number, number][] = []

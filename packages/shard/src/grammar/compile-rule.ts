@@ -6,7 +6,7 @@ import { GbnfProblem, parseGbnf } from './gbnf.ts'
 import { anyJson } from './json-text.ts'
 import type { GrammarLimits } from './limits.ts'
 import { compileProgram, type Program, type ProgramProblem } from './program.ts'
-import { openSchema } from './schema-document.ts'
+import { openSchema, type SchemaOptions } from './schema-document.ts'
 import { schemaGrammar } from './schema-grammar.ts'
 
 type TagsRule = Extract<GrammarRule, { type: 'tags' }>
@@ -60,7 +60,7 @@ function constraintText(
 
 function schemaText(
   schema: unknown,
-  options: { strict: boolean; param: Param; limits: GrammarLimits },
+  options: SchemaOptions,
   prefix: string,
   rules: Map<string, Expression>
 ): Expression {
@@ -100,7 +100,9 @@ function tagsText(
     }
   }
   const plain = text === undefined || required ? undefined : constraintText(text, limits, rules)
-  const texts = tags.map((tag, index) => tagText(tag, index, triggers, limits, rules))
+  // All tags together cost what one schema may.
+  const budget = { work: limits.work }
+  const texts = tags.map((tag, index) => tagText(tag, index, triggers, { limits, budget }, rules))
   const whole = choice(...texts.map(({ trigger, rest }) => sequence(literal(trigger), rest)))
   const several = single ? whole : repeat(whole, 1)
   if (required) return several
@@ -123,11 +125,11 @@ function tagText(
   { begin, schema, strict, end }: TagRule,
   index: number,
   triggers: readonly string[],
-  limits: GrammarLimits,
+  bounds: Pick<SchemaOptions, 'limits' | 'budget'>,
   rules: Map<string, Expression>
 ): { trigger: string; rest: Expression } {
   const trigger = triggers.find((one) => begin.startsWith(one))
   if (trigger === undefined) throw invalid('tools', `No trigger begins the tag ${begin}`)
-  const inner = schemaText(schema, { strict, param: 'tools', limits }, `tag${index}.`, rules)
+  const inner = schemaText(schema, { strict, param: 'tools', ...bounds }, `tag${index}.`, rules)
   return { trigger, rest: sequence(literal(begin.slice(trigger.length)), inner, literal(end)) }
 }

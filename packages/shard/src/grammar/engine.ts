@@ -105,7 +105,14 @@ function createMatcher(
       mask.fill(0)
       if (ended) return mask
       const far = automaton.far(at, tree.deepest + 2)
-      if (far.mask === undefined) guarded(() => automaton.keepMask(far, tokenMask(tree, automaton, far)))
+      if (far.mask === undefined) {
+        guarded(() =>
+          automaton.keepMask(
+            far,
+            automaton.bounded(() => tokenMask(tree, automaton, far))
+          )
+        )
+      }
       mask.set(far.mask ?? [])
       if (at.accepting) {
         for (const token of endTokens) mask[token >> 5] = (mask[token >> 5] as number) | (1 << (token & 31))

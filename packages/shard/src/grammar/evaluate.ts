@@ -41,6 +41,9 @@ export function follows(document: SchemaDocument, located: Located, value: unkno
   return !isRecord(value) || objectFollows(document, located, value, sub)
 }
 
+/** What reading a text through costs. */
+const workOfText = (text: string): number => Math.ceil(text.length / 16)
+
 type Sub = (inner: unknown, ...steps: (string | number)[]) => boolean
 
 /** True where a value is of a type; 1.0 is a whole number. */
@@ -82,6 +85,7 @@ export function isMultiple(value: number, step: number): boolean {
 
 function stringFollows(document: SchemaDocument, located: Located, value: string): boolean {
   const { minLength = 0, maxLength = Infinity, pattern, format } = document.keywords(located)
+  document.spend(workOfText(value))
   const length = [...value].length
   if (length < Number(minLength) || length > Number(maxLength)) return false
   const languages = [
@@ -180,7 +184,9 @@ const same = (document: SchemaDocument, a: unknown, b: unknown): boolean =>
 function canonical(document: SchemaDocument, value: unknown): string {
   document.spend(1)
   if (Array.isArray(value)) return `[${value.map((item) => canonical(document, item)).join()}]`
+  if (typeof value === 'string') document.spend(workOfText(value))
   if (!isRecord(value)) return JSON.stringify(value)
   const names = Object.keys(value).toSorted()
+  for (const name of names) document.spend(workOfText(name))
   return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(document, value[name])}`).join()}}`
 }

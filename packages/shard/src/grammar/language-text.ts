@@ -1,4 +1,4 @@
-import { normalRanges } from './code-points.ts'
+import { holdsPoint, normalRanges } from './code-points.ts'
 import { choice, literal, rule, sequence, type CodePointRanges, type Expression } from './expression.ts'
 import { spelled } from './json-text.ts'
 import { close, type Language } from './language.ts'
@@ -129,9 +129,7 @@ function outgoing(
   for (const [index, from] of sorted.entries()) {
     const to = (sorted[index + 1] ?? 0x110000) - 1
     const next = languages.map((language, k) => {
-      const targets = (edges[k] ?? [])
-        .filter(({ ranges }) => ranges.some(([low, high]) => from >= low && from <= high))
-        .map((edge) => edge.to)
+      const targets = (edges[k] ?? []).filter(({ ranges }) => holdsPoint(ranges, from)).map((edge) => edge.to)
       const closed = close(language, targets, false, false)
       spend(closed.length * 4)
       return closed

@@ -1,3 +1,4 @@
+import { holdsPoint } from './code-points.ts'
 import type { CodePointRanges } from './expression.ts'
 import { parseRegular, PatternProblem, type Regular } from './regular.ts'
 
@@ -53,7 +54,12 @@ export function patternLanguage(pattern: string): Language {
       }
       case 'repeat': {
         let at = from
-        for (let turn = 0; turn < regular.min; turn++) at = build(regular.item, at)
+        for (let turn = 0; turn < regular.min; turn++) {
+          const after = build(regular.item, at)
+          // Nothing, however often: a group may be empty, and its count as high as one writes it.
+          if (after === at) break
+          at = after
+        }
         const to = state()
         jump(at, to)
         if (regular.max === Infinity) {
@@ -90,9 +96,7 @@ export function isOf(language: Language, text: string): boolean {
   for (const [index, character] of points.entries()) {
     const point = character.codePointAt(0) ?? 0
     const next = at.flatMap((state) =>
-      (language.moves[state] ?? [])
-        .filter(({ ranges }) => ranges.some(([from, to]) => point >= from && point <= to))
-        .map(({ to }) => to)
+      (language.moves[state] ?? []).filter(({ ranges }) => holdsPoint(ranges, point)).map(({ to }) => to)
     )
     at = close(language, next, false, index === points.length - 1)
   }

@@ -18,6 +18,8 @@ export interface GrammarLimits {
   repetitions: number
   /** Places of its grammar a text may be at at once. Default 2,000. */
   positions: number
+  /** Places that are looked at while one mask is made. Default 2,000,000: about a second. */
+  maskWork: number
   /** States a compiled grammar remembers; it makes them anew where they are gone. Default 4,096. */
   states: number
   /** Masks a compiled grammar remembers. Default 256. */
@@ -36,6 +38,7 @@ export const defaultGrammarLimits: GrammarLimits = {
   work: 1_000_000,
   repetitions: 1_000_000,
   positions: 2_000,
+  maskWork: 2_000_000,
   states: 4_096,
   masks: 256,
   grammars: 16

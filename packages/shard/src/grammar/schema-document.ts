@@ -13,6 +13,9 @@ import {
   type SchemaObject
 } from './schema-keywords.ts'
 
+/** What a pattern costs before its states are known: one that is refused had many made. */
+const workOfPattern = 500
+
 /** A schema document while a grammar is made of it. */
 export interface SchemaDocument {
   readonly root: Located
@@ -43,6 +46,8 @@ export interface SchemaOptions {
   /** The parameter of the request it comes from. */
   readonly param: 'constraint' | 'tools'
   readonly limits: GrammarLimits
+  /** What is left of `limits.work`, where several schemas share it. Default: all of it. */
+  readonly budget?: { work: number }
 }
 
 /**
@@ -50,7 +55,8 @@ export interface SchemaOptions {
  *
  * @throws A KwaaiError `ERR_MODEL_INVALID_REQUEST`.
  */
-export function openSchema(input: unknown, { strict, param, limits }: SchemaOptions): SchemaDocument {
+export function openSchema(input: unknown, options: SchemaOptions): SchemaDocument {
+  const { strict, param, limits, budget = { work: limits.work } } = options
   const invalidAt = (path: string, why: string): Error =>
     shardError(
       'ERR_MODEL_INVALID_REQUEST',
@@ -62,8 +68,8 @@ export function openSchema(input: unknown, { strict, param, limits }: SchemaOpti
   const schema = copyOf(input, limits, (why) => invalidAt('', why))
   const seen = new Map<object, SchemaObject>()
   const ids = new Map<object, number>()
-  const languages = new Map<string, Language>()
-  let left = limits.work
+  /** Undefined for those that are refused and dropped. */
+  const languages = new Map<string, Language | undefined>()
 
   const document: SchemaDocument = {
     root: { schema, path: '' },
@@ -117,19 +123,21 @@ export function openSchema(input: unknown, { strict, param, limits }: SchemaOpti
       return { schema: at, path: $ref.slice(1) }
     },
     pattern(located, pattern, keyword = 'pattern') {
-      const known = languages.get(pattern)
-      if (known !== undefined) return known
+      if (languages.has(pattern)) return languages.get(pattern)
       try {
         RegExp(pattern, 'u')
       } catch (cause) {
         throw invalidAt(`${located.path}/${keyword}`, `${keyword} is no regular expression: ${String(cause)}`)
       }
       try {
+        document.spend(workOfPattern + pattern.length)
         const language = patternLanguage(pattern)
+        document.spend(language.moves.length)
         languages.set(pattern, language)
         return language
       } catch (error) {
         if (!(error instanceof PatternProblem)) throw error
+        languages.set(pattern, undefined)
         document.refuse(located, keyword, error.message)
         return undefined
       }
@@ -153,8 +161,8 @@ export function openSchema(input: unknown, { strict, param, limits }: SchemaOpti
     },
     invalid: (located, why) => invalidAt(located.path, why),
     spend(work) {
-      left -= work
-      if (left < 0) throw invalidAt('', 'it takes too long to make a grammar of it; make it smaller')
+      budget.work -= work
+      if (budget.work < 0) throw invalidAt('', 'it takes too long to make a grammar of it; make it smaller')
     },
     id({ schema }) {
       if (typeof schema === 'boolean') return schema ? -1 : -2
