@@ -1,7 +1,7 @@
 import type { GenerationOptions, RouteConstraints, TrustTier } from '@kwaai/interface'
 import * as z from 'zod'
 import { MAX_CHOICES } from './constants.ts'
-import { servedAs } from './parsing.ts'
+import { entryByEntry, servedAs } from './parsing.ts'
 import { invalid, unsupported } from './refusals.ts'
 
 // What asks for something here is refused by name.
@@ -62,11 +62,11 @@ export const generationFields: { [name in keyof GenerationFields]-?: z.ZodType<G
   repetition_penalty: z.number().positive().max(10).optional(),
   frequency_penalty: z.number().min(-2).max(2).optional(),
   presence_penalty: z.number().min(-2).max(2).optional(),
-  logit_bias: z
-    .record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100), {
+  logit_bias: entryByEntry(
+    z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100), {
       error: 'expected an object of numbers from -100 to 100 by token'
     })
-    .optional(),
+  ).optional(),
   stop: z
     .union([z.string().min(1), z.array(z.string().min(1)).max(4)], {
       error: 'expected a string or an array of at most four strings, none of them empty'

@@ -65,6 +65,23 @@ export function servedAs<T extends z.ZodType>(schema: T, served: z.ZodType | obj
   return schema.meta({ served })
 }
 
+/**
+ * A record whose entries are looked at one by one until the first that is wrong: zod looks at all of them, and
+ * makes a complaint of each.
+ */
+export function entryByEntry<V>(record: z.ZodType<Record<string, V>>): z.ZodType<Record<string, V>> {
+  const entries = z.unknown().check(({ value, issues }) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return
+    for (const [name, entry] of Object.entries(value)) {
+      const [issue] = record.safeParse({ [name]: entry }).error?.issues ?? []
+      if (issue === undefined) continue
+      issues.push({ ...issue, input: entry })
+      return
+    }
+  })
+  return servedAs(entries.pipe(record), record)
+}
+
 /** A schema leaves out what it does not know; the difference has the names. */
 function collectUnknown(given: unknown, known: unknown, at: string, names: Set<string>): void {
   if (given === known || names.size >= maxIgnored) return

@@ -318,6 +318,12 @@ test('however many entries are wrong, there is one complaint', () => {
     const result = chatRequestSchema.safeParse({ model: 'fake', ...body }, untilFirst)
     expect(result.error?.issues).toHaveLength(1)
   }
+  const biases = Object.fromEntries(zeros.map((_, index) => [`x${index}`, 1]))
+  const biased = chatRequestSchema.safeParse(
+    { model: 'fake', messages: hello, logit_bias: biases },
+    untilFirst
+  )
+  expect(biased.error?.issues).toHaveLength(1)
   const result = completionRequestSchema.safeParse(
     { model: 'fake', prompt: zeros.map(String).map((text) => [text]) },
     untilFirst

@@ -2,7 +2,7 @@ import type { ChatRequest, TextConstraint, ToolDefinition } from '@kwaai/interfa
 import * as z from 'zod'
 import { MAX_TOOLS } from '../constants.ts'
 import { kwaaiField, toRoute } from '../generation-options.ts'
-import { is, isEmpty, never, parseFields, servedAs, type NotHonoured } from '../parsing.ts'
+import { entryByEntry, is, isEmpty, never, parseFields, servedAs, type NotHonoured } from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { functionName } from '../tools.ts'
 import { inputField } from './input-items.ts'
@@ -79,11 +79,12 @@ const schema = z.object({
     .optional(),
   top_logprobs: z.number().int().min(0).max(20).optional(),
   include: z.array(included).max(20).optional(),
-  metadata: z
-    .record(z.string().max(64), z.string().max(512))
-    .refine((pairs) => Object.keys(pairs).length <= 16, { error: 'expected at most 16 pairs' })
-    .meta({ maxProperties: 16 })
-    .optional(),
+  metadata: entryByEntry(
+    z
+      .record(z.string().max(64), z.string().max(512))
+      .refine((pairs) => Object.keys(pairs).length <= 16, { error: 'expected at most 16 pairs' })
+      .meta({ maxProperties: 16 })
+  ).optional(),
   kwaai: kwaaiField.optional(),
   // Without effect on the answer, so there is nothing to refuse.
   user: z.string().max(512).optional(),
