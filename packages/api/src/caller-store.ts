@@ -57,6 +57,7 @@ export function createCallerStore(init: CallerStoreInit, components: CallerStore
   const callers = new Map<string, Shelf>()
   let total = 0
   let loading: Promise<void> | undefined
+  const writing = new Set<Promise<void>>()
 
   // A caller's name may be an origin; in hex nothing of it can be a part of a key.
   const keysOf = (caller: string, id: string): { entry: string; value: string } => {
@@ -87,6 +88,8 @@ export function createCallerStore(init: CallerStoreInit, components: CallerStore
   }
 
   const load = async (): Promise<void> => {
+    // What is still being written would be read as not there.
+    await Promise.allSettled(writing)
     callers.clear()
     total = 0
     const found: Entry[] = []
@@ -108,12 +111,16 @@ export function createCallerStore(init: CallerStoreInit, components: CallerStore
 
   const commit = async (operations: readonly BatchOperation[]): Promise<void> => {
     if (operations.length === 0) return
+    const written = store.batch(operations)
+    writing.add(written)
     try {
-      await store.batch(operations)
+      await written
     } catch (error) {
       // What stands there now is not known; the next call looks.
       loading = undefined
       throw error
+    } finally {
+      writing.delete(written)
     }
   }
 

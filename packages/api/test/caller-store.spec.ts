@@ -33,6 +33,29 @@ test('a value is there for its caller alone', async () => {
   expect(await kept.get('alice', 'a')).toBeUndefined()
 })
 
+test('what is being written while another write fails is not forgotten', async () => {
+  const inner = createMemoryStore()
+  let resume = (): void => undefined
+  const slow = new Promise<void>((resolve) => (resume = resolve))
+  const batches = [slow, Promise.reject(new Error('no room'))]
+  batches[1]?.catch(() => undefined)
+  const store: KeyValueStore = {
+    ...inner,
+    async batch(operations) {
+      await batches.shift()
+      return inner.batch(operations)
+    }
+  }
+  const { kept } = setup({}, store)
+  const first = kept.put('alice', 'a', bytes(3))
+  await expect(kept.put('alice', 'b', bytes(3))).rejects.toThrow('no room')
+  const found = kept.get('alice', 'a')
+  resume()
+  expect(await first).toBe(true)
+  expect(await found).toEqual(bytes(3))
+  expect(await kept.get('alice', 'b')).toBeUndefined()
+})
+
 test('no name of a caller reaches the values of another', async () => {
   const { kept, store } = setup()
   for (const name of ['a', 'a/b', 'https://a.example', '', '\ud800', '../a', 'a%2Fb'])
