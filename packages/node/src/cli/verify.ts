@@ -100,7 +100,9 @@ function provenanceText({ record, signer }: VerifiedProvenance): string {
   if (record.relaxed !== undefined) rows.push(['Given up', record.relaxed.join(', ')])
   if (record.receipt !== undefined) rows.push(['Receipt', record.receipt])
   const width = Math.max(...rows.map(([name]) => name.length))
-  const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${printable(value)}\n`)
+  // A name with a line feed in it could show a row of its own, such as another signer.
+  const oneLine = (value: string): string => printable(value.replace(/[\t\n]/g, '\ufffd'))
+  const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${oneLine(value)}\n`)
   return `Every check holds: the record is the one that was signed.\n${lines.join('')}`
 }
 
