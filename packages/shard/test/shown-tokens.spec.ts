@@ -229,3 +229,61 @@ test('where an answer is either calls or text, only a call at its beginning is o
   expect(said('<call>f')).toEqual(['', ''])
   expect(said('<ca')).toEqual(['<ca', ''])
 })
+
+test('telling tokens changes nothing of what shows, where calls, scripts, and cut characters meet in one token', () => {
+  const part = fc.oneof(
+    fc
+      .constantFrom(
+        '<call>',
+        '<ca',
+        'll>',
+        'f:{"a":"日😀"}</call>',
+        'f:{}</call>',
+        'f:',
+        'हि',
+        'لع',
+        '\ufeff',
+        '<'
+      )
+      .map((text) => [...encoder.encode(text)]),
+    fc.array(byte, { maxLength: 2 })
+  )
+  const lengths = fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 8, maxLength: 8 })
+  const cut = fc.tuple(fc.array(part, { maxLength: 6 }), lengths).map(([parts, sizes]) => {
+    const all = parts.flat()
+    const out: Uint8Array[] = []
+    // The same lengths over and over; after each round one more, so that it gets on.
+    for (let at = 0; at < all.length; at++) {
+      for (const size of sizes) out.push(Uint8Array.from(all.slice(at, (at += size))))
+      out.push(Uint8Array.from(all.slice(at, at + 1)))
+    }
+    return out
+  })
+  const stops = fc.array(fc.constantFrom('日', '\ufffd', '<', 'l>', 'a', '"}'), { maxLength: 2 })
+  const toRun = (parts: readonly Uint8Array[], options: Parameters<typeof run>[1]): unknown => {
+    try {
+      return run(parts, options)
+    } catch (error) {
+      // What is no call fails with and without.
+      return error
+    }
+  }
+  fc.assert(
+    fc.property(cut, stops, fc.boolean(), fc.boolean(), (parts, stop, required, leading) => {
+      const options = { stop, calls: { ...calls, required, leading } }
+      const [told, plain] = [true, false].map((logprobs) => toRun(parts, { ...options, logprobs }))
+      if (told instanceof Error || plain instanceof Error) {
+        expect(String(told)).toBe(String(plain))
+        return
+      }
+      const { pieces } = told as ReturnType<typeof run>
+      expect(textOf(pieces.flat())).toBe(textOf((plain as ReturnType<typeof run>).pieces.flat()))
+      for (const events of pieces) {
+        expect(joined(entriesOf(events).map((entry) => entry.bytes))).toEqual([
+          ...encoder.encode(textOf(events))
+        ])
+      }
+    }),
+    { numRuns: 1_000, examples: [[utf8('a<c', 'all>'), [], false, false]] }
+  )
+})

@@ -70,9 +70,9 @@ export function createAnswerText(init: AnswerTextInit, components: AnswerTextCom
         pieces.push(textPiece(text))
         continue
       }
-      const held = stops.flush()
-      // A call that was only begun, at the end of an answer, hides text too.
-      if (segment.kind === 'begin' || held !== '') pieces.push(...settled(held))
+      // What the stop strings held back, and what shares a token with what is hidden now: with a call that was only
+      // begun, too, at the end of an answer.
+      pieces.push(...settled(stops.flush()))
       if (segment.kind === 'begin') {
         const { name } = segment
         pieces.push({ type: 'tool-call', call: calls++, id: callId(), name, arguments: '' })
