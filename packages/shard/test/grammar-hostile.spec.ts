@@ -27,6 +27,40 @@ test.each<[string, object]>([
   })
 })
 
+const names = (count: number, length: number): Record<string, object> =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`${index}${'n'.repeat(length)}`, {}]))
+const ways = (make: (index: number) => object): object => ({
+  anyOf: Array.from({ length: 250 }, (_, index) => make(index))
+})
+
+test.each<[string, object]>([
+  [
+    'names beside which others are allowed',
+    {
+      ...ways((index) => ({ required: [`r${index}`] })),
+      properties: names(40, 250),
+      additionalProperties: true
+    }
+  ],
+  ['texts of an enum', { ...ways((index) => ({ minLength: index })), enum: Object.keys(names(5, 9_000)) }],
+  ['names that are counted', { type: 'object', properties: names(100, 600), minProperties: 99 }],
+  [
+    'bounds of numbers',
+    {
+      type: 'array',
+      $defs: { a: ways((index) => ({ minimum: -index - 0.123456789, maximum: index + 0.987654321 })) },
+      prefixItems: Array.from({ length: 480 }, (_, index) => ({
+        allOf: [{ $ref: '#/$defs/a' }, { maximum: index + 0.125 }]
+      }))
+    }
+  ]
+])('%s that would be written down thousands of times are refused', async (_, schema) => {
+  await expect(lets(schemaRule(schema), '""')).rejects.toMatchObject({
+    code: 'ERR_MODEL_INVALID_REQUEST',
+    message: expect.stringContaining('too long')
+  })
+})
+
 test('a pattern that is dropped is read once', async () => {
   const schema = { enum: ['a'], ...often({ pattern: 'a{2001}' }, 12) }
   expect(await lets(schemaRule(schema, false), '"a"')).toBe(true)

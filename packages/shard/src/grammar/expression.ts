@@ -36,6 +36,22 @@ export const never: Expression = { kind: 'choice', items: [] }
 export const isNever = (expression: Expression): boolean =>
   expression.kind === 'choice' && expression.items.length === 0
 
+/** Parts of an expression, about as many as it makes steps of a program. */
+export function sizeOf(expression: Expression): number {
+  switch (expression.kind) {
+    case 'bytes':
+    case 'rule':
+      return 1
+    case 'sequence':
+    case 'choice':
+      return expression.items.reduce((sum, item) => sum + sizeOf(item), 1)
+    case 'repeat':
+      return 1 + sizeOf(expression.item)
+    case 'until':
+      return expression.ways.reduce((sum, { next }) => sum + sizeOf(next), 1)
+  }
+}
+
 /** One after the other. */
 export function sequence(...items: readonly Expression[]): Expression {
   const flat = items.flatMap((item) => (item.kind === 'sequence' ? item.items : [item]))

@@ -79,17 +79,31 @@ export function spelled(ranges: CodePointRanges): Expression {
   return choice(direct, ...escaped)
 }
 
+/** What it costs to write down all characters but some. */
+const workOfCharacter = 30
+
 const anyPoint: CodePointRanges = [[0, 0x10ffff]]
 
 /**
  * A JSON string that is none of these texts, every character in its one spelling; `add` makes a rule of an
- * expression.
+ * expression, `spend` is told what it costs.
  */
-export function stringExcept(texts: readonly string[], add: (expression: Expression) => string): Expression {
+export function stringExcept(
+  texts: readonly string[],
+  { add, spend }: { add(expression: Expression): string; spend(work: number): void }
+): Expression {
   const tail = rule(add(repeat(spelled(anyPoint), 0)))
   const points = texts.filter((text) => !/\p{Surrogate}/u.test(text)).map((text) => [...text])
+  const known = new Map<string, Expression>()
+  const othersThan = (taken: CodePointRanges): Expression => {
+    const key = taken.join(';')
+    const others = known.get(key) ?? spelled(exceptRanges(taken))
+    known.set(key, others)
+    return others
+  }
   const rest = (all: readonly (readonly string[])[]): Expression => {
     if (all.length === 0) return tail
+    spend(workOfCharacter + all.length)
     const next = new Map<string, (readonly string[])[]>()
     for (const [first, ...others] of all) {
       if (first !== undefined) next.set(first, [...(next.get(first) ?? []), others])
@@ -105,7 +119,7 @@ export function stringExcept(texts: readonly string[], add: (expression: Express
       ...[...next].map(([first, others]) =>
         sequence(literal(JSON.stringify(first).slice(1, -1)), rest(others))
       ),
-      sequence(spelled(exceptRanges(taken)), tail)
+      sequence(othersThan(taken), tail)
     )
   }
   return sequence(quote, rest(points), quote)

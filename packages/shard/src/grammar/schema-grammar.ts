@@ -1,6 +1,6 @@
 import { alternatives, finiteValues, typesOf, valuesOf, whereIs, type Conjunction } from './alternatives.ts'
 import { isMultiple } from './evaluate.ts'
-import { choice, literal, never, rule, texts, type Expression } from './expression.ts'
+import { choice, literal, never, rule, sizeOf, texts, type Expression } from './expression.ts'
 import { stringText } from './json-text.ts'
 import { languageText, type RuleSink } from './language-text.ts'
 import { isWritable, numberRangeText } from './number-range.ts'
@@ -42,6 +42,7 @@ export function schemaGrammar(
 
   const define = (name: string, expression: Expression): void => {
     rules.set(name, expression)
+    document.spend(sizeOf(expression))
     if (rules.size > document.limits.rules) {
       throw document.invalid(document.root, `its grammar has more than ${document.limits.rules} rules`)
     }
@@ -87,7 +88,11 @@ export function schemaGrammar(
 function conjunctionText(builder: SchemaBuilder, conjunction: Conjunction): Expression {
   const { document } = builder
   const values = finiteValues(document, conjunction)
-  if (values !== undefined) return texts(values.map((value) => JSON.stringify(value)))
+  if (values !== undefined) {
+    const list = values.map((value) => JSON.stringify(value))
+    document.spend(list.reduce((sum, text) => sum + text.length, 0))
+    return texts(list)
+  }
   for (const keyword of ['not', 'if', '$dynamicRef']) {
     const where = whereIs(document, conjunction, keyword)
     if (where !== undefined) document.refuse(where, keyword, 'it is followed beside an enum or a const alone')

@@ -174,7 +174,7 @@ function otherMembers(
       `a property has a name of more than ${maxNameLength} characters`
     )
   }
-  const key = names.length === 0 ? stringText(0, Infinity) : stringExcept(names, builder.add)
+  const key = names.length === 0 ? stringText(0, Infinity) : stringExcept(names, builder)
   return sequence(rule(builder.add(key)), colon, builder.value(schemas))
 }
 
