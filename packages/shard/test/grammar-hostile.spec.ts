@@ -3,6 +3,7 @@ import type { GrammarRule } from '../src/generate/grammar.ts'
 import { createAutomaton, type State } from '../src/grammar/automaton.ts'
 import { compileRule } from '../src/grammar/compile-rule.ts'
 import { defaultGrammarLimits } from '../src/grammar/index.ts'
+import { createKept } from '../src/grammar/kept.ts'
 import { compilerFor, lets, schemaRule, smallVocabulary } from './grammar-kit.ts'
 
 /** A schema that refers to another one two to the power of `levels` times. */
@@ -143,4 +144,22 @@ test('what is forgotten is not kept by what led to it', () => {
   // Besides those remembered, what a walk held when all was forgotten.
   expect(reached.size).toBeLessThanOrEqual(states + letters.length + 1)
   for (const [text, accepting] of ends) expect(walk(text)?.accepting, text).toBe(accepting)
+})
+
+test('grammars are remembered up to a number and a size, the latest of them', () => {
+  const kept = createKept<{ size: number }>({ count: 3, size: 10 })
+  const names = (): string => [...'abcde'].filter((name) => kept.get(name) !== undefined).join('')
+  for (const name of 'abcd') kept.set(name, { size: 1 })
+  expect(names()).toBe('bcd')
+  kept.set('b', { size: 1 })
+  kept.set('e', { size: 8 })
+  expect(names()).toBe('bde')
+  kept.set('b', { size: 5 })
+  expect(names()).toBe('b')
+  kept.set('c', { size: 11 })
+  expect(names()).toBe('')
+  kept.set('a', { size: 10 })
+  expect(names()).toBe('a')
+  kept.clear()
+  expect(names()).toBe('')
 })

@@ -57,6 +57,8 @@ export interface Automaton {
   readonly start: State
   /** Does what a mask takes, within the work it may. @throws an AmbiguityError where that is not enough. */
   bounded<T>(work: () => T): T
+  /** Steps of the program. */
+  readonly size: number
   /** Bytes that no step tells apart have the same class. */
   readonly classOf: Uint8Array
   /** @throws an AmbiguityError. */
@@ -237,6 +239,7 @@ export function createAutomaton({ steps, entry }: Program, limits: AutomatonLimi
     get start() {
       return startOf()
     },
+    size: steps.length,
     bounded(work) {
       left = limits.maskWork
       try {

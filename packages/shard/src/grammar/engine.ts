@@ -10,6 +10,7 @@ import type {
 } from '../generate/grammar.ts'
 import { AmbiguityError, createAutomaton, type Automaton, type State } from './automaton.ts'
 import { compileRule } from './compile-rule.ts'
+import { createKept } from './kept.ts'
 import { grammarLimits, type GrammarLimits } from './limits.ts'
 import { createTokenTree, tokenMask, type TokenTree } from './token-tree.ts'
 
@@ -38,20 +39,15 @@ export function createGrammarEngine(init: GrammarEngineInit = {}): GrammarEngine
 function createCompiler(vocabulary: GrammarVocabulary, limits: GrammarLimits): GrammarCompiler {
   const tree = createTokenTree(vocabulary)
   const endTokens = [...vocabulary.endTokens].filter((token) => token >= 0 && token < vocabulary.size)
-  // Least recently used first.
-  const kept = new Map<string, Automaton>()
+  // All that are remembered are together no larger than one may be.
+  const kept = createKept<Automaton>({ count: limits.grammars, size: limits.steps })
   let closed = false
   const automatonOf = (rule: GrammarRule): Automaton => {
     const key = keyOf(rule)
     const known = key === undefined ? undefined : kept.get(key)
     const automaton = known ?? guarded(() => createAutomaton(compileRule(rule, limits), limits))
     if (key === undefined) return automaton
-    kept.delete(key)
     kept.set(key, automaton)
-    for (const oldest of kept.keys()) {
-      if (kept.size <= limits.grammars) break
-      kept.delete(oldest)
-    }
     return automaton
   }
   return {

@@ -24,7 +24,7 @@ export interface GrammarLimits {
   states: number
   /** Masks a compiled grammar remembers. Default 256. */
   masks: number
-  /** Compiled grammars a compiler remembers. Default 16. */
+  /** Compiled grammars a compiler remembers, fewer where they have more than `steps` together. Default 16. */
   grammars: number
 }
 
