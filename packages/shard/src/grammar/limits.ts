@@ -18,7 +18,7 @@ export interface GrammarLimits {
   repetitions: number
   /** Places of its grammar a text may be at at once. Default 2,000. */
   positions: number
-  /** Places that are looked at while one mask is made. Default 2,000,000: about a second. */
+  /** Places that are looked at while one mask is made. Default 500,000: ten times what large schemas take. */
   maskWork: number
   /** States a compiled grammar remembers; it makes them anew where they are gone. Default 4,096. */
   states: number
@@ -38,7 +38,7 @@ export const defaultGrammarLimits: GrammarLimits = {
   work: 1_000_000,
   repetitions: 1_000_000,
   positions: 2_000,
-  maskWork: 2_000_000,
+  maskWork: 500_000,
   states: 4_096,
   masks: 256,
   grammars: 16
