@@ -1,9 +1,6 @@
 // Every kind of answer against OpenAI's published description, where the folder of test data has it.
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { KwaaiError } from '@kwaai/interface'
 import { createApi } from '@kwaai/api'
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'
 import {
   chatChunkSchema,
@@ -22,6 +19,7 @@ import {
   say,
   sayEach
 } from './support/fake-model.ts'
+import { publishedCheck } from './support/published-schema.ts'
 import { chat, get, parseEvents, post } from './support/requests.ts'
 
 const own = {
@@ -35,43 +33,14 @@ const own = {
 }
 type SchemaName = keyof typeof own
 
-const path = join(process.env['KWAAI_TEST_DATA'] ?? '', 'openai-openapi.json')
-const published = process.env['KWAAI_TEST_DATA'] !== undefined && existsSync(path)
-if (!published)
-  console.warn(
-    'openai-openapi.json is not in the folder KWAAI_TEST_DATA names: answers are checked against our own schemas.'
-  )
-
-/** OpenAPI 3.0's `nullable` beside no `type` is rewritten; JSON Schema 2020-12 has no such word. */
-function withoutNullable(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNullable)
-  if (typeof value !== 'object' || value === null) return value
-  const { nullable, ...rest } = Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, withoutNullable(inner)])
-  )
-  if (nullable !== true) return rest
-  return { anyOf: [rest, { type: 'null' }] }
-}
+const published = publishedCheck()
 
 /** Against our own, always; against the published one, where it is there. */
-function validators(): (name: SchemaName, value: unknown) => string[] {
-  const ownly = (name: SchemaName, value: unknown): string[] => {
-    const result = own[name].safeParse(value)
-    return result.success ? [] : result.error.issues.map(({ message }) => message)
-  }
-  if (!published) return ownly
-  const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true })
-  const document: unknown = JSON.parse(readFileSync(path, 'utf8'))
-  ajv.addSchema({ $id: 'openai', ...Object(withoutNullable(document)) })
-  return (name, value) => {
-    const validate = ajv.getSchema(`openai#/components/schemas/${name}`)
-    if (validate === undefined) return [`the description has no ${name}`]
-    const wrong =
-      validate(value) === true ? [] : (validate.errors ?? []).map((e) => `${e.instancePath} ${e.message}`)
-    return [...wrong, ...ownly(name, value)]
-  }
+function wrongWith(name: SchemaName, value: unknown): string[] {
+  const result = own[name].safeParse(value)
+  const ours = result.success ? [] : result.error.issues.map(({ message }) => message)
+  return [...(published?.(name, value) ?? []), ...ours]
 }
-const wrongWith = validators()
 
 test('the check can fail', () => {
   expect(wrongWith('CreateChatCompletionResponse', { id: 'x', object: 'chat.completion' })).not.toEqual([])
