@@ -25,6 +25,9 @@ export const DEFAULT_HOST = '127.0.0.1'
 /** How long open connections may go on after `close` before they are cut. */
 export const DEFAULT_CLOSE_TIMEOUT_MS = 2_000
 
+/** How long a request may take to arrive: 8 MiB at a megabit a second. It holds a place for answers meanwhile. */
+export const DEFAULT_REQUEST_TIMEOUT_MS = 60_000
+
 /** Bytes of a request's header at most, as Node.js has it. */
 export const DEFAULT_MAX_HEADER_BYTES: number = 16 * 1024
 

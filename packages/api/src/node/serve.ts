@@ -7,7 +7,8 @@ import {
   DEFAULT_CLOSE_TIMEOUT_MS,
   DEFAULT_HOST,
   DEFAULT_MAX_CONNECTIONS,
-  DEFAULT_MAX_HEADER_BYTES
+  DEFAULT_MAX_HEADER_BYTES,
+  DEFAULT_REQUEST_TIMEOUT_MS
 } from '../constants.ts'
 import { errorObject } from '../refusals.ts'
 import { randomId } from '../ids.ts'
@@ -26,6 +27,8 @@ export interface ServeApiOptions extends CallOptions {
   maxConnections?: number
   /** Bytes of a request's header at most; larger ones are refused with 431. Default 16 KiB. */
   maxHeaderBytes?: number
+  /** How long a request may take to arrive, its body included; a slower one is refused with 408. Default 60 s. */
+  requestTimeoutMs?: number
   /** Default: the machine's clock. */
   clock?: Clock
   /** Default: the machine's randomness. */
@@ -49,7 +52,7 @@ export interface ApiServer extends AsyncDisposable {
 export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiServer> {
   const { port, host = DEFAULT_HOST, signal, clock = systemClock, random = systemRandom } = options
   const { closeTimeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, maxConnections = DEFAULT_MAX_CONNECTIONS } = options
-  const { maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES } = options
+  const { maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options
   signal?.throwIfAborted()
   const [{ getRequestListener }, { RESPONSE_ALREADY_SENT }] = await Promise.all([
     import('@hono/node-server'),
@@ -91,7 +94,14 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
   )
   // Without a Host the listener refuses in JSON; Node.js itself would in nothing.
   const server = createServer(
-    { requireHostHeader: false, maxHeaderSize: maxHeaderBytes },
+    {
+      requireHostHeader: false,
+      maxHeaderSize: maxHeaderBytes,
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      // How often Node.js looks whose time is up.
+      connectionsCheckingInterval: Math.max(1, Math.floor(requestTimeoutMs / 4))
+    },
     (incoming, outgoing) => {
       // A kept connection would hold `close` up until the client lets go of it.
       outgoing.once('close', () => {
