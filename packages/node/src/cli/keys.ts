@@ -102,7 +102,7 @@ function keyText(key: ApiKey): string {
   ]
   if (key.expiresAt !== undefined) {
     const when = new Date(key.expiresAt).toISOString().slice(0, 16)
-    parts.push(key.expiresAt <= Date.now() ? `expired ${when}Z` : `until ${when}Z`)
+    parts.push(key.expiresAt <= systemClock.now() ? `expired ${when}Z` : `until ${when}Z`)
   }
   return parts.join('  ')
 }
@@ -128,7 +128,7 @@ async function create(
       })
     ),
     ...(models.length === 0 ? {} : { models }),
-    ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, Date.now()) })
+    ...(expires === undefined ? {} : { expiresAt: parseExpiry(expires, systemClock.now()) })
   }
   const first = !(await used())
   const { key, secret } = await kept.create(wanted, { signal: io.signal })
