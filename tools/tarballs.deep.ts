@@ -141,7 +141,7 @@ describe('what an install brings', () => {
     ['@kwaai/identity', 6],
     ['@kwaai/dht', 7],
     ['@kwaai/shard', 9],
-    ['@kwaai/api', 4],
+    ['@kwaai/api', 8],
     ['@kwaai/network', 6]
   ])('%s brings at most %i packages', (name, most) => {
     const paths = installed(join(work, 'consumers', name.replace(/\W+/g, '-')))

@@ -46,5 +46,21 @@ export type { ProvenanceInit, ProvenanceObject } from './provenance/provenance.t
 export type { ModelFacts } from './provenance/describe.ts'
 export type { ProvenanceRecord } from './provenance/record.ts'
 export type { ResponseStoreInit } from './responses-api/routes.ts'
-export type { ResponseStreamEvent } from './responses-api/events.ts'
-export type { ResponseItemList, ResponseObject } from './responses-api/objects.ts'
+export type { ResponseEvent, ResponseStreamEvent } from './responses-api/events.ts'
+export type {
+  ConversationItem,
+  FunctionCallItem,
+  FunctionCallOutputItem,
+  FunctionToolObject,
+  InputMessageItem,
+  ItemStatus,
+  LogprobObject,
+  OutputItem,
+  OutputMessageItem,
+  OutputTextPart,
+  ResponseItemList,
+  ResponseObject,
+  ResponseUsageObject,
+  TextFormatObject,
+  ToolChoiceObject
+} from './responses-api/objects.ts'
