@@ -5,6 +5,7 @@ export const layers: Record<string, readonly string[]> = {
   '@kwaai/interface': [],
   '@kwaai/testing': ['@kwaai/interface'],
   '@kwaai/identity': ['@kwaai/interface'],
+  '@kwaai/audit': ['@kwaai/interface', '@kwaai/identity'],
   '@kwaai/network': ['@kwaai/interface', '@kwaai/identity'],
   '@kwaai/dht': ['@kwaai/interface', '@kwaai/identity'],
   '@kwaai/shard': ['@kwaai/interface', '@kwaai/identity'],
@@ -13,6 +14,7 @@ export const layers: Record<string, readonly string[]> = {
   '@kwaai/node': [
     '@kwaai/interface',
     '@kwaai/identity',
+    '@kwaai/audit',
     '@kwaai/network',
     '@kwaai/dht',
     '@kwaai/shard',

@@ -19,6 +19,9 @@ export const ERR_IDENTITY_WRONG_CONTEXT = 'ERR_IDENTITY_WRONG_CONTEXT'
 /** A signature does not hold. */
 export const ERR_IDENTITY_BAD_SIGNATURE = 'ERR_IDENTITY_BAD_SIGNATURE'
 
+/** A text or a value is not JSON with one meaning for every reader. */
+export const ERR_IDENTITY_INVALID_JSON = 'ERR_IDENTITY_INVALID_JSON'
+
 /** Every code this package throws. */
 export type IdentityErrorCode =
   | typeof ERR_IDENTITY_INVALID_SEED
@@ -30,6 +33,7 @@ export type IdentityErrorCode =
   | typeof ERR_IDENTITY_ENVELOPE_MALFORMED
   | typeof ERR_IDENTITY_WRONG_CONTEXT
   | typeof ERR_IDENTITY_BAD_SIGNATURE
+  | typeof ERR_IDENTITY_INVALID_JSON
 
 /** An error of this package. */
 export function identityError(

@@ -26,6 +26,21 @@ export {
 export { createVerifier, didKeyResolver, verify } from './verify.ts'
 export { open, seal, type OpenedEnvelope, type OpenEnvelopeOptions, type SealOptions } from './envelope.ts'
 export {
+  canonicalizeJson,
+  checkJson,
+  parseJson,
+  type JsonObject,
+  type JsonValue,
+  type ParseJsonOptions
+} from './json.ts'
+export type {
+  DidDocument,
+  DidResolutionResult,
+  DidResolver,
+  VerificationMethod,
+  VerificationRelationship
+} from './did-document.ts'
+export {
   publicKeyFromProtobuf,
   publicKeyToProtobuf,
   seedFromProtobuf,
@@ -37,6 +52,7 @@ export {
   ERR_IDENTITY_ENVELOPE_TOO_LARGE,
   ERR_IDENTITY_INVALID_CONTEXT,
   ERR_IDENTITY_INVALID_DID,
+  ERR_IDENTITY_INVALID_JSON,
   ERR_IDENTITY_INVALID_KEY,
   ERR_IDENTITY_INVALID_PEER_ID,
   ERR_IDENTITY_INVALID_SEED,

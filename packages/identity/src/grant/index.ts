@@ -1,0 +1,6 @@
+/**
+ * TBD
+ *
+ * @packageDocumentation
+ */
+export {}
