@@ -41,6 +41,16 @@ export type {
   VerificationRelationship
 } from './did-document.ts'
 export {
+  findVerificationMethod,
+  publicKeyOfMethod,
+  resolveVerificationMethod,
+  type MethodFault,
+  type MethodOutcome,
+  type ResolveMethodOptions
+} from './verification-method.ts'
+export { publicKeyFromMultibase, publicKeyToMultibase, type PublicKey } from './multikey.ts'
+export { parseDateTime } from './date-time.ts'
+export {
   publicKeyFromProtobuf,
   publicKeyToProtobuf,
   seedFromProtobuf,
