@@ -22,8 +22,18 @@ export const ERR_IDENTITY_BAD_SIGNATURE = 'ERR_IDENTITY_BAD_SIGNATURE'
 /** A text or a value is not JSON with one meaning for every reader. */
 export const ERR_IDENTITY_INVALID_JSON = 'ERR_IDENTITY_INVALID_JSON'
 
+/** A status list is too short, too large, no bitstring, or has no such entry. */
+export const ERR_IDENTITY_STATUS_LIST_INVALID = 'ERR_IDENTITY_STATUS_LIST_INVALID'
+/** Every entry of a status list is given away. */
+export const ERR_IDENTITY_STATUS_LIST_FULL = 'ERR_IDENTITY_STATUS_LIST_FULL'
+/** Claims are not those of one of the network's types. */
+export const ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID = 'ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID'
+
 /** Every code this package throws. */
 export type IdentityErrorCode =
+  | typeof ERR_IDENTITY_STATUS_LIST_INVALID
+  | typeof ERR_IDENTITY_STATUS_LIST_FULL
+  | typeof ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID
   | typeof ERR_IDENTITY_INVALID_SEED
   | typeof ERR_IDENTITY_INVALID_KEY
   | typeof ERR_IDENTITY_INVALID_DID
