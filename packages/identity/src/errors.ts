@@ -29,8 +29,37 @@ export const ERR_IDENTITY_STATUS_LIST_FULL = 'ERR_IDENTITY_STATUS_LIST_FULL'
 /** Claims are not those of one of the network's types. */
 export const ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID = 'ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID'
 
+/** A secret stands under the name already. */
+export const ERR_IDENTITY_KEY_EXISTS = 'ERR_IDENTITY_KEY_EXISTS'
+/** A name of a secret is outside of the limits. */
+export const ERR_IDENTITY_INVALID_KEY_NAME = 'ERR_IDENTITY_INVALID_KEY_NAME'
+/** A secret is empty or larger than its store takes. */
+export const ERR_IDENTITY_SECRET_SIZE = 'ERR_IDENTITY_SECRET_SIZE'
+/** A sealed secret is cut off, changed, or none. */
+export const ERR_IDENTITY_SECRET_DAMAGED = 'ERR_IDENTITY_SECRET_DAMAGED'
+/** A passphrase is not the one a secret was sealed with. */
+export const ERR_IDENTITY_WRONG_PASSPHRASE = 'ERR_IDENTITY_WRONG_PASSPHRASE'
+/** A passphrase is empty or too long. */
+export const ERR_IDENTITY_INVALID_PASSPHRASE = 'ERR_IDENTITY_INVALID_PASSPHRASE'
+/** A sealed secret asks for a key derivation that is too weak or too costly. */
+export const ERR_IDENTITY_KDF_REFUSED = 'ERR_IDENTITY_KDF_REFUSED'
+/** A place for keys cannot be used, or not safely. */
+export const ERR_IDENTITY_KEYSTORE_UNUSABLE = 'ERR_IDENTITY_KEYSTORE_UNUSABLE'
+
+/** What a grant or an invocation is to say makes none, or is more than its issuer has. */
+export const ERR_IDENTITY_INVALID_GRANT = 'ERR_IDENTITY_INVALID_GRANT'
+/** A proof cannot be added to a document: its options contradict the document or each other. */
+export const ERR_IDENTITY_INVALID_PROOF = 'ERR_IDENTITY_INVALID_PROOF'
+/** A document has no canonical form under a cryptosuite: unknown contexts, undeclared terms, too much work. */
+export const ERR_IDENTITY_NOT_CANONICAL = 'ERR_IDENTITY_NOT_CANONICAL'
+/** An optional peer dependency is not installed. */
+export const ERR_IDENTITY_MISSING_PEER = 'ERR_IDENTITY_MISSING_PEER'
+
 /** Every code this package throws. */
 export type IdentityErrorCode =
+  | typeof ERR_IDENTITY_INVALID_PROOF
+  | typeof ERR_IDENTITY_NOT_CANONICAL
+  | typeof ERR_IDENTITY_MISSING_PEER
   | typeof ERR_IDENTITY_STATUS_LIST_INVALID
   | typeof ERR_IDENTITY_STATUS_LIST_FULL
   | typeof ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID
@@ -44,6 +73,15 @@ export type IdentityErrorCode =
   | typeof ERR_IDENTITY_WRONG_CONTEXT
   | typeof ERR_IDENTITY_BAD_SIGNATURE
   | typeof ERR_IDENTITY_INVALID_JSON
+  | typeof ERR_IDENTITY_INVALID_GRANT
+  | typeof ERR_IDENTITY_KEY_EXISTS
+  | typeof ERR_IDENTITY_INVALID_KEY_NAME
+  | typeof ERR_IDENTITY_SECRET_SIZE
+  | typeof ERR_IDENTITY_SECRET_DAMAGED
+  | typeof ERR_IDENTITY_WRONG_PASSPHRASE
+  | typeof ERR_IDENTITY_INVALID_PASSPHRASE
+  | typeof ERR_IDENTITY_KDF_REFUSED
+  | typeof ERR_IDENTITY_KEYSTORE_UNUSABLE
 
 /** An error of this package. */
 export function identityError(

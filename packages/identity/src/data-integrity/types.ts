@@ -26,6 +26,8 @@ export interface Proof {
 export interface Cryptosuite {
   /** Such as `eddsa-jcs-2022`. */
   readonly name: string
+  /** Whether a new proof repeats the `@context` of its document, as `eddsa-jcs-2022` has it. Default no. */
+  readonly contextInProof?: boolean
   /**
    * The bytes a signature covers: the hash of the canonical proof options, then that of the canonical document.
    * The document has no proofs but those that the new one covers (proof chains).
@@ -48,7 +50,7 @@ export interface AddProofOptions extends CallOptions {
   created: number | false
   expires?: number
   challenge?: string
-  domain?: string
+  domain?: string | readonly string[]
   nonce?: string
   /** Ids of proofs in the document that the new one covers too. */
   previousProof?: string | readonly string[]
@@ -68,6 +70,7 @@ export type ProofFault =
   | 'PROOF_EXPIRED'
   | 'PROOF_FROM_THE_FUTURE'
   | 'PROOF_PREVIOUS_MISSING'
+  | 'PROOF_PREVIOUS_INVALID'
 
 /** What came of one proof. */
 export interface ProofOutcome {
@@ -91,7 +94,8 @@ export interface VerifyProofsOptions extends CallOptions {
   proofPurpose?: VerificationRelationship
   /** What a proof has to name, where it is given. */
   challenge?: string
-  domain?: string
+  /** One or a set: the same strings as the proof's, in any order. */
+  domain?: string | readonly string[]
   /** Most proofs in a document. Default 16; more are refused before any is looked at. */
   maxProofs?: number
 }
