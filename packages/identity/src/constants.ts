@@ -4,6 +4,9 @@ export const ED25519_MULTICODEC: readonly [number, number] = [0xed, 0x01]
 /** Multicodec `p256-pub` as a varint (multicodec table, 0x1200). */
 export const P256_MULTICODEC: readonly [number, number] = [0x80, 0x24]
 
+/** Multicodec `x25519-pub` as a varint (multicodec table, 0xec). */
+export const X25519_MULTICODEC: readonly [number, number] = [0xec, 0x01]
+
 /** Bytes of an Ed25519 public key (RFC 8032, section 5.1). */
 export const PUBLIC_KEY_BYTES = 32
 

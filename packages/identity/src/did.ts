@@ -5,6 +5,7 @@ import { concatBytes, equalBytes } from './bytes.ts'
 import { ED25519_MULTICODEC, PUBLIC_KEY_BYTES } from './constants.ts'
 import { ERR_IDENTITY_INVALID_DID, ERR_IDENTITY_INVALID_PEER_ID, identityError } from './errors.ts'
 import { checkPublicKey, publicKeyFault } from './public-key.ts'
+import { shown } from './shown.ts'
 
 // A peer id is the identity multihash (0x00, 36 bytes) of the libp2p protobuf of the key (type 1, 32 bytes).
 // Source: libp2p specification, peer-ids.
@@ -140,8 +141,4 @@ export function signerBytes(publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
 export function publicKeyFromSignerBytes(bytes: Uint8Array): Uint8Array | undefined {
   const key = decode(() => bytes, ED25519_MULTICODEC)
   return key === undefined || publicKeyFault(key) !== undefined ? undefined : key
-}
-
-function shown(text: string): string {
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }

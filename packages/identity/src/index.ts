@@ -33,10 +33,25 @@ export {
   type JsonValue,
   type ParseJsonOptions
 } from './json.ts'
+export { didFromKey, didKeyDocument, didKeyMethods, keyFromDid } from './did-key.ts'
+export { createDidResolver, type DidResolverComponents, type DidResolverInit } from './did-resolver.ts'
+export {
+  createDidWebMethods,
+  didWebUrl,
+  type DidFetch,
+  type DidWebComponents,
+  type DidWebInit
+} from './did-web.ts'
 export type {
+  ContextEntry,
   DidDocument,
+  DidMethod,
+  DidMethods,
+  DidResolutionOptions,
   DidResolutionResult,
   DidResolver,
+  ParsedDid,
+  ServiceEndpoint,
   VerificationMethod,
   VerificationRelationship
 } from './did-document.ts'

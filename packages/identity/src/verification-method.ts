@@ -7,6 +7,7 @@ import type {
   VerificationRelationship
 } from './did-document.ts'
 import { decodeMultikey, decodePublicJwk, type PublicKey } from './multikey.ts'
+import { shown } from './shown.ts'
 
 /** Why a verification method is of no use. */
 export type MethodFault =
@@ -144,7 +145,7 @@ function didKeyMethod(id: string, hash: number, relationship: VerificationRelati
   const multibase = did.slice('did:key:'.length)
   const key = decodeMultikey(multibase)
   if (key === undefined) return fault('METHOD_UNRESOLVED', `${shown(did)} is not the did:key of a usable key`)
-  if (id.slice(hash + 1) !== multibase || relationship === 'keyAgreement')
+  if (id.slice(hash + 1) !== multibase || (relationship === 'keyAgreement' && key.type !== 'P-256'))
     return fault('METHOD_NOT_ALLOWED', `${shown(did)} does not name ${shown(id)} for ${relationship}`)
   const method = { id, type: 'Multikey', controller: did, publicKeyMultibase: multibase }
   return { ok: true, key, controller: did, method }
@@ -152,9 +153,4 @@ function didKeyMethod(id: string, hash: number, relationship: VerificationRelati
 
 function fault(code: MethodFault, why: string): MethodOutcome {
   return { ok: false, code, message: `Cannot use the verification method: ${why}` }
-}
-
-function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : typeof value
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text
 }

@@ -130,7 +130,7 @@ test.each<[string, DidDocument | null, object, string]>([
   ],
   [
     'it has two keys',
-    { ...document, verificationMethod: [{ ...method, publicKeyJwk: {} }] },
+    { ...document, verificationMethod: [{ ...method, publicKeyJwk: { kty: 'OKP' } }] },
     {},
     'METHOD_UNUSABLE'
   ]
@@ -156,7 +156,7 @@ test('an expiry and a revocation to come change nothing yet, and an abort reject
 test('keys as JWK are the same keys, without private parts', () => {
   // RFC 8037, appendix A.2.
   const jwk = { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
-  const of = (publicKeyJwk: Record<string, unknown>, type = 'JsonWebKey') =>
+  const of = (publicKeyJwk: { kty: string; [member: string]: unknown }, type = 'JsonWebKey') =>
     publicKeyOfMethod({ id: `${did}#k`, type, controller: did, publicKeyJwk }, now)
   const outcome = of(jwk)
   expect(outcome.ok && publicKeyToMultibase(outcome.key)).toBe(
