@@ -87,7 +87,8 @@ export type IdentityErrorCode =
 export function identityError(
   code: IdentityErrorCode,
   message: string,
-  details: Readonly<Record<string, unknown>> = {}
+  details: Readonly<Record<string, unknown>> = {},
+  cause?: unknown
 ): KwaaiError<IdentityErrorCode> {
-  return new KwaaiError(code, message, { details })
+  return new KwaaiError(code, message, { details, cause })
 }

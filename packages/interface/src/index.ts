@@ -38,10 +38,13 @@ export type {
   RequestContext,
   TopicMessage
 } from './network.ts'
+export type { KeyStore, PutSecretOptions } from './key-store.ts'
 export type { Announcement, PutResult, RecordInit, RecordStore, StoredRecord } from './records.ts'
 export type {
   AuditSink,
+  AuthorizationRequest,
   Authorizer,
+  CapabilitySource,
   EvidenceSink,
   Meter,
   MeteredUsage,

@@ -41,10 +41,24 @@ export interface EvidenceSink {
 export interface Authorizer {
   readonly specification: 'kwaai.authorizer/1'
   /** @throws A KwaaiError `ERR_UNAUTHORIZED` that says what is missing. */
-  authorize(
-    request: { peer: PeerId; command: string; capability: Uint8Array },
-    options?: CallOptions
-  ): Promise<void>
+  authorize(request: AuthorizationRequest & { capability: Uint8Array }, options?: CallOptions): Promise<void>
+}
+
+/** What somebody asks to be allowed. */
+export interface AuthorizationRequest {
+  /** Who asks, to an authorizer; who is asked, to a capability source. */
+  peer: PeerId
+  /** What is to be done, such as `shard/open`. */
+  command: string
+  /** How, as the room itself knows it: plain JSON. A policy can be held to these alone. Default: nothing is known. */
+  arguments?: Readonly<Record<string, unknown>>
+}
+
+/** Finds what to show an {@link Authorizer}. */
+export interface CapabilitySource {
+  readonly specification: 'kwaai.capability-source/1'
+  /** @returns no bytes where there is nothing to show. */
+  capability(request: AuthorizationRequest, options?: CallOptions): Promise<Uint8Array>
 }
 
 /** Something that was used. */
