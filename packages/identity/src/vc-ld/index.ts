@@ -1,6 +1,25 @@
 /**
- * TBD
+ * Linked data for credentials: proofs under `eddsa-rdfc-2022` and credentials of others, through packages that are
+ * optional peers. Contexts are bundled or given and never fetched.
+ *
+ * ```ts
+ * import { createIdentity } from '@kwaai/identity'
+ * import { addProof } from '@kwaai/identity/vc'
+ * import { createEddsaRdfc2022 } from '@kwaai/identity/vc-ld'
+ *
+ * const alice = createIdentity()
+ * const credential = {
+ *   '@context': ['https://www.w3.org/ns/credentials/v2'],
+ *   type: ['VerifiableCredential'],
+ *   issuer: alice.did,
+ *   credentialSubject: { id: 'did:example:bob', name: 'Bob' }
+ * }
+ * const suite = createEddsaRdfc2022()
+ * const { proof } = await addProof(credential, { signer: alice, suite, created: Date.now() })
+ * console.log(proof)
+ * ```
  *
  * @packageDocumentation
  */
-export {}
+export { createEddsaRdfc2022, type EddsaRdfcInit } from './eddsa-rdfc.ts'
+export type { KnownContexts } from './contexts.ts'

@@ -1,0 +1,41 @@
+// What this package uses of packages that ship no types. Nothing of it may stand in an exported signature.
+
+declare module '@digitalbazaar/eddsa-rdfc-2022-cryptosuite' {
+  interface Canonize {
+    (
+      input: unknown,
+      options: {
+        documentLoader: (url: string) => Promise<unknown>
+        safe: true
+        base: null
+        maxWorkFactor: number
+        signal?: AbortSignal
+      }
+    ): Promise<string>
+  }
+  export const cryptosuite: { name: string; canonize: Canonize }
+}
+
+declare module '@digitalbazaar/data-integrity' {
+  export class DataIntegrityProof {
+    constructor(options: { signer?: unknown; date?: unknown; cryptosuite: unknown })
+  }
+}
+
+declare module '@digitalbazaar/vc' {
+  export function verifyCredential(options: Record<string, unknown>): Promise<{
+    verified: boolean
+    error?: unknown
+    results?: readonly {
+      proof?: Record<string, unknown>
+      verified: boolean
+      error?: unknown
+      verificationMethod?: { controller?: string }
+      purposeResult?: { valid: boolean; error?: unknown }
+    }[]
+  }>
+  export function verify(options: Record<string, unknown>): Promise<{ verified: boolean; error?: unknown }>
+  export function issue(options: Record<string, unknown>): Promise<Record<string, unknown>>
+  export function signPresentation(options: Record<string, unknown>): Promise<Record<string, unknown>>
+  export function createPresentation(options: Record<string, unknown>): Record<string, unknown>
+}

@@ -1,0 +1,40 @@
+import { canonicalHash } from '../data-integrity/canonical-hash.ts'
+import type { Cryptosuite } from '../data-integrity/types.ts'
+import { canonicalizeRdf } from './canonical-rdf.ts'
+import { checkLinkedData, createContextLoader, type KnownContexts } from './contexts.ts'
+
+/** How `eddsa-rdfc-2022` is to work. */
+export interface EddsaRdfcInit {
+  /** Contexts known besides the bundled ones; a bundled one cannot be replaced. */
+  contexts?: KnownContexts
+  /** Most objects and list items of a document. Default 10 000. */
+  maxNodes?: number
+  /** Most characters of names and strings of a document. Default 256 Ki. */
+  maxCharacters?: number
+}
+
+const defaultMaxNodes = 10_000
+const defaultMaxCharacters = 2 ** 18
+
+/**
+ * Proofs over the RDF that a document means: `eddsa-rdfc-2022` (DI EdDSA 1.0, section 3.2), with `jsonld` and
+ * `rdf-canonize` underneath, in safe mode: a term that no context declares is an error. The optional peer
+ * `@digitalbazaar/eddsa-rdfc-2022-cryptosuite` is loaded with the first document.
+ */
+export function createEddsaRdfc2022(init: EddsaRdfcInit = {}): Cryptosuite {
+  const { contexts = {}, maxNodes = defaultMaxNodes, maxCharacters = defaultMaxCharacters } = init
+  const documentLoader = createContextLoader(contexts)
+  return {
+    name: 'eddsa-rdfc-2022',
+    hash: async (document, { proofValue: _, ...proofOptions }, { signal } = {}) => {
+      signal?.throwIfAborted()
+      // The proof is read under the contexts of its document (DI EdDSA 1.0, section 3.2.5).
+      const options = { ...proofOptions, '@context': document['@context'] }
+      checkLinkedData([document, options], contexts, { maxNodes, maxCharacters })
+      return canonicalHash(
+        await canonicalizeRdf(options, documentLoader, signal),
+        await canonicalizeRdf(document, documentLoader, signal)
+      )
+    }
+  }
+}
