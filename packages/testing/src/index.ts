@@ -15,6 +15,7 @@ export {
 export { languageModelSuite, type LanguageModelSuiteFactory } from './language-model-suite.ts'
 export type { LanguageModelFeature } from './language-model-answers.ts'
 export { networkSuite, type NetworkSuiteFactory } from './network-suite/index.ts'
+export { keyStoreSuite, type KeyStoreSuiteFactory } from './key-store-suite.ts'
 export { keyValueStoreSuite, type KeyValueStoreSuiteFactory } from './key-value-store-suite.ts'
 export {
   recordStoreSuite,
