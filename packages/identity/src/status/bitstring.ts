@@ -28,12 +28,10 @@ async function* chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
 
 async function through(
   bytes: Uint8Array<ArrayBuffer>,
-  stream: GenericTransformStream,
+  stream: CompressionStream | DecompressionStream,
   maxBytes: number
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const piped = new Blob([bytes])
-    .stream()
-    .pipeThrough(stream as ReadableWritablePair<Uint8Array, BufferSource>)
+  const piped = new Blob([bytes]).stream().pipeThrough(stream)
   const parts: Uint8Array[] = []
   let length = 0
   for await (const part of chunks(piped)) {
@@ -76,9 +74,8 @@ export async function decodeBitstring(
   }
   try {
     return await through(packed, new DecompressionStream('gzip'), maxBytes)
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === ERR_IDENTITY_STATUS_LIST_INVALID)
-      throw cause
-    refuse('it is not GZIP', cause)
+  } catch (error) {
+    if (KwaaiError.is(error, ERR_IDENTITY_STATUS_LIST_INVALID)) throw error
+    refuse('it is not GZIP')
   }
 }

@@ -31,8 +31,11 @@ function refuse(why: string): never {
   throw identityError(ERR_IDENTITY_STATUS_LIST_INVALID, `Cannot use the status list: ${why}`)
 }
 
-function listOf(bits: Uint8Array, statusSize: number): StatusList {
+/** The list in a bitstring, which is not copied. @throws A KwaaiError `ERR_IDENTITY_STATUS_LIST_INVALID`. */
+export function statusListOf(bits: Uint8Array, statusSize: number): StatusList {
+  checkSize(statusSize)
   const length = Math.floor((bits.length * 8) / statusSize)
+  if (length < MIN_STATUS_ENTRIES) refuse(`its ${length} entries are fewer than ${MIN_STATUS_ENTRIES}`)
   const check = (index: number): void => {
     if (!Number.isSafeInteger(index) || index < 0 || index >= length) {
       refuse(`it has the entries 0 to ${length - 1}, and not ${index}`)
@@ -88,7 +91,7 @@ export function createStatusList(init: StatusListInit = {}): StatusList {
   if (bytes > DEFAULT_MAX_STATUS_LIST_BYTES) {
     refuse(`its ${bytes} bytes are more than the ${DEFAULT_MAX_STATUS_LIST_BYTES} that readers inflate`)
   }
-  return listOf(new Uint8Array(bytes), statusSize)
+  return statusListOf(new Uint8Array(bytes), statusSize)
 }
 
 /**
@@ -102,10 +105,5 @@ export async function readStatusList(
   options: { statusSize?: number; maxBytes?: number } = {}
 ): Promise<StatusList> {
   const { statusSize = 1, maxBytes = DEFAULT_MAX_STATUS_LIST_BYTES } = options
-  checkSize(statusSize)
-  const list = listOf(await decodeBitstring(encodedList, maxBytes), statusSize)
-  if (list.length < MIN_STATUS_ENTRIES) {
-    refuse(`its ${list.length} entries are fewer than ${MIN_STATUS_ENTRIES}`)
-  }
-  return list
+  return statusListOf(await decodeBitstring(encodedList, maxBytes), statusSize)
 }

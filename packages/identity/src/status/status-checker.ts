@@ -1,0 +1,226 @@
+import { deadlineSignal, KwaaiError, type CallOptions, type Clock } from '@kwaai/interface'
+import { systemClock } from '@kwaai/interface/memory'
+import type { Credential, DocumentFetcher, StatusChecker, StatusOutcome, VerifyOptions } from '../vc/types.ts'
+import { verify as verifyCredential } from '../vc/verify.ts'
+import { DEFAULT_MAX_STATUS_LIST_BYTES } from './bitstring.ts'
+import { fetchList, type FetchListComponents, type NoList, type PublishedList } from './published-list.ts'
+import { readStatusEntries, type CheckedEntry } from './status-entry.ts'
+import { statusListOf } from './status-list.ts'
+
+/** How statuses are checked. */
+export interface StatusCheckerInit {
+  /**
+   * Milliseconds a list that was fetched may be used while a newer one cannot be had; past them the answer is
+   * `STATUS_UNAVAILABLE`. A list is fetched anew when its own `ttl` is over. Default 3,600,000 (an hour).
+   */
+  maxAgeMs?: number
+  /** Largest list, in bytes once it is inflated. Default {@link DEFAULT_MAX_STATUS_LIST_BYTES}. */
+  maxListBytes?: number
+  /** Lists kept, the least recently used goes first. Default 64. */
+  maxLists?: number
+  /** Milliseconds a list may take to come. Default 10,000. */
+  timeoutMs?: number
+  /** How far clocks may differ, in milliseconds. Default 300,000. */
+  maxClockSkewMs?: number
+  /** Whether somebody else may publish the list of an issuer. Default: only the issuer itself. */
+  mayPublish?: (question: { listIssuer: string; credentialIssuer: string }) => boolean
+  /**
+   * Whether a credential stands with a status other than 0 on a list for another purpose than revocation, suspension
+   * and refresh. Default: it does not.
+   */
+  accept?: (status: { purpose: string; value: number; message?: string }) => boolean
+}
+
+/** What a checker works with. */
+export interface StatusCheckerComponents {
+  fetchDocument: DocumentFetcher
+  /** For the credential of the list, as in the verification of any other. */
+  suites?: VerifyOptions['suites']
+  resolver?: VerifyOptions['resolver']
+  contexts?: VerifyOptions['contexts']
+  /** Verifies the credential of the list. Default: `verify` of `@kwaai/identity/vc`. */
+  verify?: FetchListComponents['verify']
+  clock?: Clock
+}
+
+interface Kept {
+  list: PublishedList
+  /** By the monotonic clock. */
+  fetchedAt: number
+}
+
+// The worst comes first: a credential on several lists is told by it.
+const severity = [
+  'STATUS_REVOKED',
+  'STATUS_SUSPENDED',
+  'STATUS_SET',
+  'STATUS_INVALID',
+  'STATUS_UNAVAILABLE'
+] as const
+
+/** Makes a checker for `credentialStatus` of the type `BitstringStatusListEntry`; it keeps the lists it has fetched. */
+export function createStatusChecker(
+  init: StatusCheckerInit,
+  components: StatusCheckerComponents
+): StatusChecker {
+  const { maxAgeMs = 3_600_000, maxListBytes = DEFAULT_MAX_STATUS_LIST_BYTES, maxLists = 64 } = init
+  const { timeoutMs = 10_000, maxClockSkewMs = 300_000, accept = () => false } = init
+  const mayPublish =
+    init.mayPublish ?? (({ listIssuer, credentialIssuer }) => listIssuer === credentialIssuer)
+  const {
+    fetchDocument,
+    suites,
+    resolver,
+    contexts,
+    verify = verifyCredential,
+    clock = systemClock
+  } = components
+  const verifyOptions: VerifyOptions = {
+    maxClockSkewMs,
+    ...(suites === undefined ? {} : { suites }),
+    ...(resolver === undefined ? {} : { resolver }),
+    ...(contexts === undefined ? {} : { contexts })
+  }
+  const lists = new Map<string, Kept>()
+  const coming = new Map<string, Promise<PublishedList | NoList>>()
+
+  const keep = (url: string, kept: Kept): void => {
+    lists.delete(url)
+    lists.set(url, kept)
+    for (const oldest of lists.keys()) {
+      if (lists.size <= maxLists) return
+      lists.delete(oldest)
+    }
+  }
+
+  /** One fetch for all who wait for a list; none of them ends it for the others. */
+  const fetchOnce = (url: string, now: number): Promise<PublishedList | NoList> => {
+    const known = coming.get(url)
+    if (known !== undefined) return known
+    const timer = deadlineSignal(clock, timeoutMs, () => new Error('the list takes too long'))
+    const late = new Promise<NoList>((resolve) => {
+      timer.signal.addEventListener('abort', () =>
+        resolve({ code: 'STATUS_UNAVAILABLE', message: `the list ${url} takes longer than ${timeoutMs} ms` })
+      )
+    })
+    const fetched = fetchList(
+      url,
+      { fetchDocument, verify, verifyOptions },
+      { now, maxBytes: maxListBytes, signal: timer.signal }
+    )
+    const work = Promise.race([fetched, late]).finally(() => {
+      timer.clear()
+      coming.delete(url)
+    })
+    fetched.catch(() => undefined)
+    coming.set(url, work)
+    return work
+  }
+
+  const listAt = async (
+    url: string,
+    credentialIssuer: string,
+    { now, signal }: CallOptions & { now: number }
+  ): Promise<PublishedList | NoList> => {
+    const before = lists.get(url)
+    const age = before === undefined ? Infinity : clock.monotonic() - before.fetchedAt
+    if (before !== undefined && age < Math.min(before.list.ttlMs, maxAgeMs)) {
+      keep(url, before)
+      return before.list
+    }
+    const fetchedAt = clock.monotonic()
+    const found = await abortable(fetchOnce(url, now), signal)
+    if (!('code' in found)) {
+      // What another one signed is judged below, and never takes the place of what is known.
+      if (!mayPublish({ listIssuer: found.issuer, credentialIssuer })) return found
+      // An older list than the one known would let a revoked credential stand again.
+      if (before === undefined || found.validFrom >= before.list.validFrom) {
+        keep(url, { list: found, fetchedAt })
+        return found
+      }
+    }
+    if (before !== undefined && age <= maxAgeMs) return before.list
+    return 'code' in found
+      ? found
+      : { code: 'STATUS_INVALID', message: `the list ${url} is older than it was` }
+  }
+
+  const checkEntry = async (
+    entry: CheckedEntry,
+    credentialIssuer: string,
+    options: CallOptions & { now: number }
+  ): Promise<StatusOutcome> => {
+    const { now } = options
+    const { url, purpose, index, statusSize, messages } = entry
+    const list = await listAt(url, credentialIssuer, options)
+    if ('code' in list) return fail(list.code, list.message)
+    if (now > list.validUntil + maxClockSkewMs)
+      return fail('STATUS_UNAVAILABLE', `the list ${url} is past its period`)
+    if (now < list.validFrom - maxClockSkewMs)
+      return fail('STATUS_INVALID', `the list ${url} is not valid yet`)
+    if (!mayPublish({ listIssuer: list.issuer, credentialIssuer })) {
+      return fail(
+        'STATUS_INVALID',
+        `the list ${url} is by ${list.issuer}, and not by the issuer of the credential`
+      )
+    }
+    if (!list.purposes.includes(purpose))
+      return fail('STATUS_INVALID', `the list ${url} is not for ${purpose}`)
+    let value: number
+    try {
+      value = statusListOf(list.bits, statusSize).get(index)
+    } catch (error) {
+      if (!KwaaiError.is(error)) throw error
+      return fail('STATUS_INVALID', error.message)
+    }
+    return judge(purpose, value, messages.get(value), accept)
+  }
+
+  return {
+    async check(credential: Credential, options) {
+      options.signal?.throwIfAborted()
+      const entries = readStatusEntries(credential)
+      if (typeof entries === 'string') return fail('STATUS_INVALID', entries)
+      const { issuer } = credential
+      const issuerId = typeof issuer === 'string' ? issuer : issuer?.id
+      if (entries.length > 0 && issuerId === undefined)
+        return fail('STATUS_INVALID', 'the credential has no issuer')
+      const outcomes: StatusOutcome[] = []
+      for (const entry of entries) outcomes.push(await checkEntry(entry, issuerId as string, options))
+      for (const code of severity) {
+        const found = outcomes.find((outcome) => outcome.code === code)
+        if (found !== undefined) return found
+      }
+      return outcomes.find(({ message }) => message !== undefined) ?? { ok: true }
+    }
+  }
+}
+
+function judge(
+  purpose: string,
+  value: number,
+  message: string | undefined,
+  accept: NonNullable<StatusCheckerInit['accept']>
+): StatusOutcome {
+  if (value === 0) return { ok: true }
+  if (purpose === 'revocation') return fail('STATUS_REVOKED', 'the issuer has revoked the credential')
+  if (purpose === 'suspension') return fail('STATUS_SUSPENDED', 'the issuer has suspended the credential')
+  if (purpose === 'refresh') return { ok: true, message: 'a newer credential can be had' }
+  const told = message === undefined ? {} : { message }
+  const text = `the issuer has set the status ${value} for ${purpose}${message === undefined ? '' : `: ${message}`}`
+  return accept({ purpose, value, ...told }) ? { ok: true, message: text } : fail('STATUS_SET', text)
+}
+
+function fail(code: NonNullable<StatusOutcome['code']>, message: string): StatusOutcome {
+  return { ok: false, code, message }
+}
+
+function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
