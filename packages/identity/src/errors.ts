@@ -48,15 +48,33 @@ export const ERR_IDENTITY_KEYSTORE_UNUSABLE = 'ERR_IDENTITY_KEYSTORE_UNUSABLE'
 
 /** What a grant or an invocation is to say makes none, or is more than its issuer has. */
 export const ERR_IDENTITY_INVALID_GRANT = 'ERR_IDENTITY_INVALID_GRANT'
+/** A credential or presentation would not verify once it was signed. */
+export const ERR_IDENTITY_INVALID_CREDENTIAL = 'ERR_IDENTITY_INVALID_CREDENTIAL'
 /** A proof cannot be added to a document: its options contradict the document or each other. */
 export const ERR_IDENTITY_INVALID_PROOF = 'ERR_IDENTITY_INVALID_PROOF'
 /** A document has no canonical form under a cryptosuite: unknown contexts, undeclared terms, too much work. */
 export const ERR_IDENTITY_NOT_CANONICAL = 'ERR_IDENTITY_NOT_CANONICAL'
 /** An optional peer dependency is not installed. */
 export const ERR_IDENTITY_MISSING_PEER = 'ERR_IDENTITY_MISSING_PEER'
+/** Words are not a recovery phrase; the details hold the position of the first one that is not in the list. */
+export const ERR_IDENTITY_INVALID_PHRASE = 'ERR_IDENTITY_INVALID_PHRASE'
+/** A key is asked for a purpose or an index that there is not. */
+export const ERR_IDENTITY_INVALID_DERIVATION = 'ERR_IDENTITY_INVALID_DERIVATION'
+/** Sealed bytes are not of the format, or of a version unknown here. */
+export const ERR_IDENTITY_SEALED_MALFORMED = 'ERR_IDENTITY_SEALED_MALFORMED'
+/** What is to be sealed or opened is larger than the limit. */
+export const ERR_IDENTITY_SEALED_TOO_LARGE = 'ERR_IDENTITY_SEALED_TOO_LARGE'
+/** Sealed bytes do not open: sealed to another key, for another purpose, with other data beside them, or changed. */
+export const ERR_IDENTITY_CANNOT_OPEN = 'ERR_IDENTITY_CANNOT_OPEN'
 
 /** Every code this package throws. */
 export type IdentityErrorCode =
+  | typeof ERR_IDENTITY_INVALID_CREDENTIAL
+  | typeof ERR_IDENTITY_INVALID_PHRASE
+  | typeof ERR_IDENTITY_INVALID_DERIVATION
+  | typeof ERR_IDENTITY_SEALED_MALFORMED
+  | typeof ERR_IDENTITY_SEALED_TOO_LARGE
+  | typeof ERR_IDENTITY_CANNOT_OPEN
   | typeof ERR_IDENTITY_INVALID_PROOF
   | typeof ERR_IDENTITY_NOT_CANONICAL
   | typeof ERR_IDENTITY_MISSING_PEER
