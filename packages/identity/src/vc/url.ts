@@ -1,0 +1,10 @@
+// A scheme, and no character that RFC 3987 has only escaped.
+const pattern = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`\u0000-\u0020\u007f]+$/
+const maxUrlLength = 2 ** 16
+
+/** Whether a value is an absolute URL, a DID or a URN: what the data model wants for every `id`. */
+export function isUrl(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length > maxUrlLength || !pattern.test(value)) return false
+  // The scheme of a web address has to be followed by a host.
+  return !/^https?:/i.test(value) || URL.canParse(value)
+}
