@@ -1,0 +1,21 @@
+/// <reference path="../src/types/digitalbazaar.d.ts" />
+
+declare module '@digitalbazaar/eddsa-jcs-2022-cryptosuite' {
+  export function createSignCryptosuite(): unknown
+  export function createVerifyCryptosuite(): unknown
+}
+
+declare module '@digitalbazaar/ed25519-multikey' {
+  interface KeyPair {
+    id: string
+    signer(): { id: string; algorithm: string; sign(options: { data: Uint8Array }): Promise<Uint8Array> }
+  }
+  export function from(key: Record<string, unknown>): Promise<KeyPair>
+}
+
+declare module '@digitalbazaar/did-method-key' {
+  export function driver(): {
+    use(options: { multibaseMultikeyHeader: string; fromMultibase: unknown }): void
+    get(options: { did?: string; url?: string }): Promise<Record<string, unknown>>
+  }
+}
