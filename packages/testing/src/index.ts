@@ -7,6 +7,7 @@
  * @packageDocumentation
  */
 export { assert, assertEqual, assertRejects, assertRejectsWith, type TestFunction } from './assert.ts'
+export { authorizerSuite, type AuthorizerFixture, type AuthorizerSuiteFactory } from './authorizer-suite.ts'
 export {
   blockBackendSuite,
   type BlockBackendFixture,

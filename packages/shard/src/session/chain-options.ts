@@ -1,4 +1,4 @@
-import type { CallOptions, Clock, Logger, Network, Random } from '@kwaai/interface'
+import type { CallOptions, CapabilitySource, Clock, Logger, Network, Random } from '@kwaai/interface'
 import {
   defaultHedgeMs,
   defaultMaxFrameBytes,
@@ -64,8 +64,8 @@ export interface ChainOptions extends CallOptions {
   maxRecoveries?: number
   /** Steps under way at once. Default 8, at most what the servers take. */
   maxPendingSteps?: number
-  /** Shown to the servers' authorizers. */
-  authorization?: Uint8Array
+  /** Shown to the servers' authorizers: the same to all, or for each session what the source finds. */
+  authorization?: Uint8Array | CapabilitySource
   /** W3C trace context of the caller's span. */
   traceparent?: string
   /** Largest frame. Default 8 MiB and a header. */

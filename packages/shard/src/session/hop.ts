@@ -1,10 +1,11 @@
-import type { Channel, Network, PeerId } from '@kwaai/interface'
+import type { CapabilitySource, Channel, Network, PeerId } from '@kwaai/interface'
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { shardProtocol } from '../constants.ts'
 import { shardError, type ShardErrorCode } from '../errors.ts'
 import type { Failure, Notice, Opened, Report, Result } from '../gen/shard_pb.ts'
 import { errorOf } from './failure.ts'
 import { createLink } from './link.ts'
+import { openArguments, openCommand } from './open-arguments.ts'
 import { decodeFrame, encodeFrame } from './messages.ts'
 import { equalBytes } from './rows.ts'
 import type { LoggedStep, ResumedStep } from './step-log.ts'
@@ -31,7 +32,7 @@ export interface HopInit {
   maxFrameBytes: number
   /** Milliseconds the caller waits for the answer; told to the server. */
   openTimeoutMs: number
-  authorization: Uint8Array
+  authorization: Uint8Array | CapabilitySource
   traceparent: string
   /** Who hands rows to it. Default: the caller. */
   before?: PlannedHop
@@ -168,6 +169,14 @@ class HopRefusal {
   }
 }
 
+/** What the server's authorizer is shown. */
+async function shown(init: HopInit, signal: AbortSignal): Promise<Uint8Array> {
+  const { authorization, hop } = init
+  if (authorization instanceof Uint8Array) return authorization
+  const request = { peer: hop.peer, command: openCommand, arguments: openArguments({ ...init, ...hop }) }
+  return authorization.capability(request, { signal })
+}
+
 async function greet(channel: Channel, init: HopInit, signal: AbortSignal): Promise<Opened> {
   const { hop, before } = init
   await channel.send(
@@ -181,7 +190,7 @@ async function greet(channel: Channel, init: HopInit, signal: AbortSignal): Prom
         maxTokens: init.maxTokens,
         residual: 'f32',
         numericsClass: hop.numericsClass ?? '',
-        authorization: init.authorization,
+        authorization: await shown(init, signal),
         traceparent: init.traceparent,
         deadlineMs: init.openTimeoutMs,
         forward: init.forward ?? false,

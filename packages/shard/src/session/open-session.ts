@@ -1,6 +1,8 @@
 import { KwaaiError, type BlockRunner, type KvHandle, type PeerId } from '@kwaai/interface'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import { shardError } from '../errors.ts'
 import type { Open } from '../gen/shard_pb.ts'
+import { openArguments, openCommand } from './open-arguments.ts'
 import type { ServedChannel, ServerState } from './serve-channel.ts'
 import { createServedSession, type ServedSession } from './served-session.ts'
 import { checkOpen, keyText } from './server-checks.ts'
@@ -57,7 +59,12 @@ export async function openSession(
 async function authorize(open: Open, peer: PeerId, state: ServerState, signal: AbortSignal): Promise<void> {
   try {
     await state.components.authorizer?.authorize(
-      { peer, command: 'shard/open', capability: open.authorization },
+      {
+        peer,
+        command: openCommand,
+        capability: open.authorization,
+        arguments: openArguments({ ...open, modelHash: bytesToHex(open.model) })
+      },
       { signal }
     )
   } catch (error) {

@@ -1,0 +1,156 @@
+import { createIdentity } from '@kwaai/identity'
+import {
+  createGrant,
+  createGrantAuthorizer,
+  createGrantCapabilities,
+  createReplayGuard,
+  createRevocation,
+  createRevocations,
+  type Grant,
+  type Policy
+} from '@kwaai/identity/grant'
+import type { CapabilitySource, Network } from '@kwaai/interface'
+import { createMemoryHub, createMemoryNetwork, createMemoryStore } from '@kwaai/interface/memory'
+import { createBlockServer, openChain } from '@kwaai/shard/session'
+import { createFakeClock, createSeededRandom } from '@kwaai/testing'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createFakeRunner, hiddenSize, modelHash, rowsOf } from '../../shard/test/session-kit.ts'
+
+const undo: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const step of undo.splice(0).toReversed()) await step()
+})
+
+/** Two servers of one model that ask for grants, each for its own, and two peers that want sessions. */
+// oxlint-disable-next-line typescript/explicit-function-return-type
+async function scene() {
+  const clock = createFakeClock()
+  const hub = createMemoryHub({ clock })
+  const join = async (
+    seed: number
+  ): Promise<{ identity: ReturnType<typeof createIdentity>; network: Network }> => {
+    const identity = createIdentity({ seed: new Uint8Array(32).fill(seed) })
+    const network = createMemoryNetwork(hub, { peerId: identity.peerId })
+    await network.start()
+    undo.push(() => network.stop())
+    return { identity, network }
+  }
+  const serve = async (seed: number, from: number, to: number): Promise<Server> => {
+    const { identity, network } = await join(seed)
+    const store = createMemoryStore()
+    const revocations = createRevocations({ subjects: [identity.did] }, { store, clock })
+    const replays = createReplayGuard({}, { store, clock })
+    const runner = createFakeRunner({ from, to, blockCount: 6 })
+    const server = createBlockServer(
+      { modelHash, numericsClass: 'fake/1', measure: false },
+      {
+        network,
+        runner,
+        clock,
+        random: createSeededRandom(seed),
+        authorizer: createGrantAuthorizer({ executor: identity.did }, { clock, revocations, replays })
+      }
+    )
+    await server.start()
+    undo.push(() => server.stop())
+    return { identity, revocations, hop: { peer: identity.peerId, from, to } }
+  }
+  const servers = [await serve(1, 0, 3), await serve(2, 3, 6)] as const
+  const [alice, bob] = [await join(3), await join(4)]
+  const exp = Math.floor(clock.now() / 1000) + 600
+  const give = (policy: Policy = []): Promise<Grant[]> =>
+    Promise.all(
+      servers.map(({ identity }) =>
+        createGrant(identity, { aud: alice.identity.did, cmd: '/shard', policy, exp })
+      )
+    )
+  const sourceOf = (grants: Grant[], who = alice): CapabilitySource =>
+    createGrantCapabilities({ grants: () => grants }, { signer: who.identity, clock })
+  /** Opens a chain over both servers and runs rows through it; `ok`, or why not. */
+  const run = async (
+    authorization: Uint8Array | CapabilitySource | undefined,
+    who = alice,
+    maxTokens = 64
+  ): Promise<string> => {
+    try {
+      const chain = await openChain(
+        { modelHash, blockCount: 6, hops: servers.map(({ hop }) => hop) },
+        { network: who.network, clock, random: createSeededRandom('client') },
+        { maxTokens, hiddenSize, ...(authorization === undefined ? {} : { authorization }) }
+      )
+      const rows = await chain.forward({ past: 0, hidden: rowsOf(2, 1), kernel: 'vec', result: 'all' })
+      await chain[Symbol.asyncDispose]()
+      return rows.length === 2 * hiddenSize ? 'ok' : 'nothing computed'
+    } catch (error) {
+      return `${(error as { code?: string }).code}: ${(error as Error).message}`
+    }
+  }
+  return { clock, servers, alice, bob, give, sourceOf, run }
+}
+
+interface Server {
+  identity: ReturnType<typeof createIdentity>
+  revocations: ReturnType<typeof createRevocations>
+  hop: { peer: string; from: number; to: number }
+}
+
+describe('sessions of servers that ask for grants', () => {
+  test('open with a grant of each, as often as they are asked for', async () => {
+    const { give, sourceOf, run } = await scene()
+    const source = sourceOf(
+      await give([
+        ['<=', '.maxTokens', 64],
+        ['==', '.model', modelHash]
+      ])
+    )
+    expect(await run(source)).toBe('ok')
+    expect(await run(source)).toBe('ok')
+    expect(await run(source, undefined, 65)).toContain('ERR_SHARD_UNAUTHORIZED')
+  })
+
+  test('are refused without one, and with that of another peer', async () => {
+    const { bob, give, sourceOf, run } = await scene()
+    const grants = await give()
+    expect(await run(undefined)).toContain(
+      'ERR_SHARD_UNAUTHORIZED: Cannot open the session: no grant was shown'
+    )
+    expect(await run(sourceOf(grants, bob), bob)).toContain('no grant was shown')
+    expect(await run(sourceOf(grants), bob)).toContain('another peer than the one that shows it')
+    expect(await run(sourceOf(grants.slice(0, 1)))).toContain('no grant was shown')
+  })
+
+  test('are refused once it is over, revoked, or was used', async () => {
+    const { clock, servers, give, sourceOf, run } = await scene()
+    const grants = await give()
+    const source = sourceOf(grants)
+    const kept = new Map<string, Uint8Array>()
+    const recorded: CapabilitySource = {
+      ...source,
+      async capability(request, options) {
+        const shown = kept.get(request.peer) ?? (await source.capability(request, options))
+        kept.set(request.peer, shown)
+        return shown
+      }
+    }
+    expect(await run(recorded)).toBe('ok')
+    expect(await run(recorded)).toContain('it was used before')
+    const fresh = await give()
+    const [, second] = servers
+    await second.revocations.add(await createRevocation(second.identity, fresh[1] as Grant))
+    expect(await run(sourceOf(fresh))).toContain('it was revoked')
+    // The grants hold no more by the time they are shown.
+    const stale = await give()
+    kept.clear()
+    for (const { hop } of servers) {
+      const { peer, from, to } = hop
+      const request = {
+        peer,
+        command: 'shard/open',
+        arguments: { model: modelHash, from, to, maxTokens: 64 }
+      }
+      kept.set(peer, await sourceOf(stale).capability(request))
+    }
+    await clock.advance(601_000)
+    expect(await run(recorded)).toContain('its time is over')
+  })
+})
