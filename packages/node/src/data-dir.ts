@@ -1,7 +1,6 @@
-import { chmod, link, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { createIdentity, seedFromProtobuf, seedToProtobuf, type Identity } from '@kwaai/identity'
 import { folderUnusable, nodeError } from './errors.ts'
 import { tryLock } from './model/file-lock.ts'
 
@@ -15,12 +14,17 @@ export function defaultDataDir(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * Takes a data folder for this process: two nodes with one key would answer for each other.
+ * Takes a data folder for this process: two nodes with one key would answer for each other, and a key that changes
+ * under a running node would be lost.
  *
+ * @param doing what for, as the end of "Cannot …".
  * @returns a function that gives it back.
  * @throws A KwaaiError `ERR_NODE_ALREADY_RUNNING`, or `ERR_NODE_FOLDER_UNUSABLE` where nothing can be written.
  */
-export async function claimDataDir(dataDir: string): Promise<() => Promise<void>> {
+export async function claimDataDir(
+  dataDir: string,
+  doing: string = 'start the node'
+): Promise<() => Promise<void>> {
   const taken = await mkdir(dataDir, { recursive: true, mode: 0o700 })
     .then(() => tryLock(join(dataDir, 'node.lock')))
     .catch((error: unknown) => {
@@ -29,37 +33,9 @@ export async function claimDataDir(dataDir: string): Promise<() => Promise<void>
   if (typeof taken === 'function') return taken
   throw nodeError(
     'ERR_NODE_ALREADY_RUNNING',
-    `Cannot start the node: ${taken === 0 ? 'another process' : `process ${taken}`} already runs one in ${dataDir}. ` +
-      'Give this one another --name or --data-dir'
+    `Cannot ${doing}: ${taken === 0 ? 'another process' : `process ${taken}`} already runs one in ${dataDir}. ` +
+      (doing === 'start the node' ? 'Give this one another --name or --data-dir' : 'End that one first')
   )
-}
-
-/**
- * The key a node keeps: made on the first start, the same ever after. The file holds a libp2p private key
- * (protobuf), readable by its owner alone.
- *
- * @throws A KwaaiError `ERR_NODE_FOLDER_UNUSABLE` where a new key cannot be written, `ERR_NODE_KEY_UNREADABLE`; a damaged key is never overwritten.
- */
-export async function loadIdentity(dataDir: string): Promise<Identity> {
-  const path = join(dataDir, 'identity.key')
-  const kept = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw unreadable(path, error)
-  })
-  if (kept !== undefined) {
-    try {
-      const identity = createIdentity({ seed: seedFromProtobuf(new Uint8Array(kept)) })
-      await chmod(path, 0o600)
-      return identity
-    } catch (error) {
-      throw unreadable(path, error)
-    }
-  }
-  const identity = createIdentity()
-  await writeKey(path, seedToProtobuf(identity.exportSeed())).catch((error: unknown) => {
-    throw unusable(dataDir, error)
-  })
-  return identity
 }
 
 /**
@@ -97,12 +73,4 @@ async function writeKey(path: string, bytes: Uint8Array): Promise<void> {
 
 function unusable(dataDir: string, cause: unknown): unknown {
   return folderUnusable(`keep the node's key in ${dataDir}`, 'Give another --data-dir', cause)
-}
-
-function unreadable(path: string, cause: unknown): Error {
-  return nodeError(
-    'ERR_NODE_KEY_UNREADABLE',
-    `Cannot read the node's key ${path}. Restore it from a copy, or move it away to start under a new identity`,
-    { cause }
-  )
 }

@@ -17,13 +17,14 @@ import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createNetwork } from '@kwaai/network'
 import type { BlockPipelineSource } from '@kwaai/shard/generate'
 import { defaultDrainTimeoutMs } from './constants.ts'
-import { claimDataDir, loadIdentity } from './data-dir.ts'
+import { claimDataDir } from './data-dir.ts'
 import { embedderFacts, embedderFor } from './embedding.ts'
 import { nodeError } from './errors.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
 import { createServing } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
 import type { NodeApi, NodeApiInit } from './node-api.ts'
+import { loadIdentity } from './node-key.ts'
 import { createTeardown } from './teardown.ts'
 import type { NodeStatus } from './status.ts'
 import { version } from './version.ts'
@@ -58,6 +59,8 @@ export interface NodeInit {
   stepTimeoutMs?: number
   /** Folder of the node's key. Without one the node has a new identity at each start. */
   dataDir?: string
+  /** The passphrase of the key in that folder; a key kept without one is encrypted with it. Default: none. */
+  passphrase?: string
   /** Weights and caches together at most, in bytes. */
   maxMemoryBytes?: number
   /** `ggml` (default): llama.cpp's kernels. `reference`: slow and readable. */
@@ -79,6 +82,8 @@ export interface NodeComponents {
   onProgress?: ModelStoreInit['onProgress']
   /** One plain sentence for people: a source was passed over, another process downloads. */
   onNote?: (text: string) => void
+  /** Asks for the passphrase of an encrypted key where none was given; `undefined` where there is nobody to ask. */
+  askPassphrase?: (question: string) => Promise<string | undefined>
   /** Puts something between the node and its network, such as faults or a count of what travels. */
   decorateNetwork?: (network: Network) => Network
 }
@@ -144,7 +149,10 @@ export async function createNode(
   }
   try {
     if (init.dataDir !== undefined) teardown.add(await claimDataDir(init.dataDir))
-    const identity = init.dataDir === undefined ? createIdentity() : await loadIdentity(init.dataDir)
+    const identity =
+      init.dataDir === undefined
+        ? createIdentity()
+        : await loadIdentity(init.dataDir, { ...components, ...init, ...options })
 
     const opened = await openModel(
       {

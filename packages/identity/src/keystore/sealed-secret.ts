@@ -118,6 +118,7 @@ export async function sealSecret(
   const { random = systemRandom, argon2id = platformArgon2id } = components
   const { name, pub, kdf = ARGON2_MINIMUM, ...derive } = options
   const plain = checkSecret(secret, MAX_SEALED_SECRET_BYTES)
+  if (name !== undefined) checkKeyName(name)
   if (pub !== undefined && !(pub.length <= MAX_PUB_LENGTH && pubPattern.test(pub))) {
     throw identityError(
       ERR_IDENTITY_SECRET_SIZE,
@@ -130,7 +131,7 @@ export async function sealSecret(
     kdf: settings,
     nonce: random.bytes(NONCE_BYTES),
     check: keys.check,
-    ...(name === undefined ? {} : { name: checkKeyName(name) }),
+    ...(name === undefined ? {} : { name }),
     ...(pub === undefined ? {} : { pub })
   }
   const ct = xchacha20poly1305(keys.cipher, header.nonce, associatedData(header)).encrypt(plain)

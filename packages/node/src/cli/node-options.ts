@@ -5,6 +5,7 @@ import { nodeError } from '../errors.ts'
 import type { NodeComponents, NodeInit } from '../node.ts'
 import type { NodeApiInit } from '../node-api.ts'
 import { parseBlocks, parseBytes, parseWhole, type OptionSpec, type ParsedOptions } from './options.ts'
+import { askPassphrase } from './passphrase.ts'
 import { printable, progressReporter, type Io } from './terminal.ts'
 
 /** Options that say what a node runs. */
@@ -176,6 +177,7 @@ export function nodeComponents(io: Io): { components: NodeComponents; endProgres
         }
       },
       onProgress: progress.onProgress,
+      askPassphrase: (question) => askPassphrase(io, question),
       onNote: (text) => {
         progress.end()
         io.stderr.write(`${printable(text)}\n`)

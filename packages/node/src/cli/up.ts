@@ -3,6 +3,7 @@ import { createNode, type Node } from '../node.ts'
 import type { Command } from './command.ts'
 import { apiInit, apiOptions, nodeComponents, nodeInit, nodeOptions } from './node-options.ts'
 import { parseWhole } from './options.ts'
+import { givenPassphrase, passphraseOptions } from './passphrase.ts'
 import { printable, type Io } from './terminal.ts'
 
 /** Resolves when the signal aborts. */
@@ -68,6 +69,7 @@ export const up: Command = {
   usage: '[options]',
   options: {
     ...nodeOptions,
+    ...passphraseOptions,
     ...apiOptions,
     'no-api': { type: 'boolean', describe: 'Serve no API' },
     'drain-timeout': {
@@ -92,9 +94,18 @@ export const up: Command = {
     const tell: Tell = (event, line) => {
       io.stdout.write(`${json ? JSON.stringify(event) : line}\n`)
     }
+    const init = nodeInit(options, io)
+    const passphrase = await givenPassphrase(options, io)
+    // Processes that this one starts need not know it.
+    delete io.env['KWAAI_PASSPHRASE']
     const { components, endProgress } = nodeComponents(io)
     const node = await createNode(
-      { ...nodeInit(options, io), api, ...(options.flag('no-embeddings') ? { embeddings: false } : {}) },
+      {
+        ...init,
+        api,
+        ...(passphrase === undefined ? {} : { passphrase }),
+        ...(options.flag('no-embeddings') ? { embeddings: false } : {})
+      },
       components,
       { signal: io.signal }
     ).finally(endProgress)

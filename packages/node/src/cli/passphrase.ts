@@ -1,0 +1,128 @@
+import { open } from 'node:fs/promises'
+import { nodeError } from '../errors.ts'
+import type { OptionSpec, ParsedOptions } from './options.ts'
+import type { Io } from './terminal.ts'
+
+/** Where the passphrase of a node's key comes from. */
+export const passphraseOptions: Record<string, OptionSpec> = {
+  'passphrase-file': {
+    type: 'string',
+    value: '<file>',
+    describe: 'File whose one line is the passphrase of the key; KWAAI_PASSPHRASE has it otherwise'
+  }
+}
+
+const maxPassphraseBytes = 1024
+const othersMayRead = 0o044
+
+function refuse(path: string, why: string, cause?: unknown): Error {
+  return nodeError('ERR_NODE_INVALID_OPTION', `Cannot use --passphrase-file ${path}: ${why}`, { cause })
+}
+
+/** The one line of a file, or of a pipe, without the newline at its end. */
+async function readPassphraseFile(path: string, io: Io): Promise<string> {
+  const buffer = new Uint8Array(maxPassphraseBytes + 3)
+  let length = 0
+  try {
+    const file = await open(path, 'r')
+    try {
+      const facts = await file.stat()
+      if (process.platform !== 'win32' && facts.isFile() && (facts.mode & othersMayRead) !== 0)
+        io.stderr.write(`Others can read ${path}: chmod 600 closes it to them.\n`)
+      for (;;) {
+        const { bytesRead } = await file.read(buffer, length, buffer.length - length)
+        length += bytesRead
+        if (bytesRead === 0 || length === buffer.length) break
+      }
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw refuse(path, (error as Error).message, error)
+  }
+  if (length === buffer.length) throw refuse(path, `a passphrase has up to ${maxPassphraseBytes} bytes`)
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length))
+  } catch (error) {
+    throw refuse(path, 'it is not text in UTF-8', error)
+  }
+  buffer.fill(0)
+  const line = text.replace(/\r?\n$/, '')
+  if (line === '') throw refuse(path, 'it is empty')
+  if (/[\r\n]/.test(line)) throw refuse(path, 'it has more than one line')
+  return line
+}
+
+/** The passphrase a command line names: of a file, else of the environment. An empty variable is none. */
+export async function givenPassphrase(options: ParsedOptions, io: Io): Promise<string | undefined> {
+  const path = options.text('passphrase-file')
+  if (path !== undefined) return readPassphraseFile(path, io)
+  return io.env['KWAAI_PASSPHRASE'] || undefined
+}
+
+const [backspace, del, interrupt, endOfText, clear] = ['\b', '\u007f', '\u0003', '\u0004', '\u0015']
+
+/**
+ * Asks on the terminal, without showing what is typed.
+ *
+ * @returns `undefined` where there is no terminal, or nothing was typed.
+ * @throws the reason the command was asked to end with.
+ */
+export async function askPassphrase(io: Io, question: string): Promise<string | undefined> {
+  const { stdin, stderr, signal } = io
+  if (stdin.isTTY !== true || stderr.isTTY !== true) return undefined
+  signal.throwIfAborted()
+  stderr.write(question)
+  stdin.setRawMode(true)
+  stdin.setEncoding('utf8')
+  try {
+    return await new Promise<string | undefined>((resolve, reject) => {
+      let typed = ''
+      const settle = (act: () => void): void => {
+        stdin.off('data', listen)
+        stdin.off('end', end)
+        signal.removeEventListener('abort', abort)
+        act()
+      }
+      const abort = (): void => settle(() => reject(signal.reason as Error))
+      const end = (): void => settle(() => resolve(typed === '' ? undefined : typed))
+      const listen = (text: string): void => {
+        for (const character of text) {
+          if (character === '\r' || character === '\n') return end()
+          if (character === interrupt) return settle(() => reject(new Error('interrupted')))
+          if (character === endOfText) return end()
+          if (character === backspace || character === del) typed = [...typed].slice(0, -1).join('')
+          else if (character === clear) typed = ''
+          else if (typed.length < maxPassphraseBytes && character >= ' ') typed += character
+        }
+      }
+      stdin.on('data', listen)
+      stdin.on('end', end)
+      signal.addEventListener('abort', abort, { once: true })
+      stdin.resume()
+    })
+  } finally {
+    stdin.setRawMode(false)
+    stdin.pause()
+    stderr.write('\n')
+  }
+}
+
+/** A passphrase for something new: the one given, else one that a person types twice. */
+export async function newPassphrase(options: ParsedOptions, io: Io, what: string): Promise<string> {
+  const given = await givenPassphrase(options, io)
+  if (given !== undefined) return given
+  const first = await askPassphrase(io, `New passphrase for ${what}: `)
+  if (first === undefined) {
+    throw nodeError(
+      'ERR_NODE_PASSPHRASE_NEEDED',
+      `Cannot encrypt ${what}: there is no passphrase. Give --passphrase-file, or set KWAAI_PASSPHRASE`
+    )
+  }
+  if ((await askPassphrase(io, 'The same once more: ')) === first) return first
+  throw nodeError(
+    'ERR_NODE_PASSPHRASE_NEEDED',
+    `Cannot encrypt ${what}: the two passphrases differ. Try again`
+  )
+}

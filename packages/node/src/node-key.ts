@@ -1,0 +1,210 @@
+import { join } from 'node:path'
+import {
+  createIdentity,
+  didFromPublicKey,
+  publicKeyFromDid,
+  seedFromProtobuf,
+  seedToProtobuf,
+  type Identity
+} from '@kwaai/identity'
+import {
+  createFileKeyStore,
+  looksSealed,
+  openSecret,
+  readSealedFacts,
+  sealSecret
+} from '@kwaai/identity/keystore'
+import { KwaaiError, type CallOptions, type Did, type KeyStore } from '@kwaai/interface'
+import { nodeError } from './errors.ts'
+
+/** The keys of a data folder: the node's own, the one of who stands behind it, and one a rotation has begun with. */
+export type KeyName = 'identity' | 'controller' | 'identity-next'
+
+/** How a key that is kept with a passphrase is opened. */
+export interface KeyOptions extends CallOptions {
+  /** The passphrase. A key that is kept without one is encrypted with it. */
+  passphrase?: string
+  /** Asks a person for the passphrase of an encrypted key; `undefined` where there is nobody to ask. */
+  askPassphrase?: (question: string) => Promise<string | undefined>
+  /** Told in a plain sentence what changes. */
+  onNote?: (text: string) => void
+}
+
+/** A key as its file has it. */
+export interface StoredKey {
+  bytes: Uint8Array
+  encrypted: boolean
+  /** As the file says; proven by opening it, or by the key itself where it is not encrypted. */
+  did: Did | undefined
+}
+
+/** How often a person may try. */
+const maxTries = 3
+
+/** The keys in a data folder, as files `<name>.key`. */
+export function keysOf(dataDir: string): KeyStore {
+  return createFileKeyStore({ folder: dataDir })
+}
+
+/** The file of a key. */
+export function keyPath(dataDir: string, name: KeyName): string {
+  return join(dataDir, `${name}.key`)
+}
+
+function unreadable(path: string, why: string, cause: unknown): Error {
+  return nodeError(
+    'ERR_NODE_KEY_UNREADABLE',
+    `Cannot read the key ${path}: ${why}. Restore it from a copy, or move it away to start under a new identity`,
+    { cause }
+  )
+}
+
+function identityOf(bytes: Uint8Array, path: string): Identity {
+  try {
+    return createIdentity({ seed: seedFromProtobuf(bytes) })
+  } catch (error) {
+    throw unreadable(path, 'it is damaged, or no Ed25519 key', error)
+  }
+}
+
+/**
+ * What stands in a key's file.
+ *
+ * @throws A KwaaiError `ERR_NODE_KEY_UNREADABLE` for a damaged one; what the key store says of its folder.
+ */
+export async function readKey(
+  dataDir: string,
+  name: KeyName,
+  options: CallOptions = {}
+): Promise<StoredKey | undefined> {
+  const path = keyPath(dataDir, name)
+  let bytes: Uint8Array | undefined
+  try {
+    bytes = await keysOf(dataDir).get(name, options)
+  } catch (error) {
+    if (KwaaiError.is(error, 'ERR_IDENTITY_SECRET_DAMAGED')) throw unreadable(path, 'it is empty', error)
+    throw error
+  }
+  if (bytes === undefined) return undefined
+  if (!looksSealed(bytes)) return { bytes, encrypted: false, did: identityOf(bytes, path).did }
+  try {
+    const { pub } = readSealedFacts(bytes)
+    return {
+      bytes,
+      encrypted: true,
+      did: pub === undefined ? undefined : didFromPublicKey(publicKeyFromDid(pub))
+    }
+  } catch (error) {
+    throw unreadable(path, 'it is cut off or changed', error)
+  }
+}
+
+/**
+ * Opens a key that was read. A person may try three times.
+ *
+ * @throws A KwaaiError `ERR_NODE_PASSPHRASE_NEEDED` where it is encrypted and nobody gives a passphrase,
+ * `ERR_IDENTITY_WRONG_PASSPHRASE`, `ERR_NODE_KEY_UNREADABLE`.
+ */
+export async function openKey(
+  dataDir: string,
+  name: KeyName,
+  stored: StoredKey,
+  options: KeyOptions = {}
+): Promise<{ identity: Identity; passphrase: string | undefined }> {
+  const path = keyPath(dataDir, name)
+  if (!stored.encrypted) return { identity: identityOf(stored.bytes, path), passphrase: undefined }
+  const call = options.signal === undefined ? {} : { signal: options.signal }
+  for (let tries = 1; ; tries++) {
+    const asked = options.passphrase === undefined
+    const passphrase = options.passphrase ?? (await options.askPassphrase?.(`Passphrase of ${path}: `))
+    if (passphrase === undefined) {
+      throw nodeError(
+        'ERR_NODE_PASSPHRASE_NEEDED',
+        `Cannot open the key ${path}: it is encrypted, and there is no terminal to ask for its passphrase. ` +
+          'Give --passphrase-file, or set KWAAI_PASSPHRASE'
+      )
+    }
+    try {
+      const secret = await openSecret(passphrase, stored.bytes, { name, ...call })
+      const identity = identityOf(secret, path)
+      secret.fill(0)
+      if (stored.did !== undefined && stored.did !== identity.did)
+        throw unreadable(path, 'it holds another key than it says', undefined)
+      return { identity, passphrase }
+    } catch (error) {
+      if (KwaaiError.is(error, 'ERR_IDENTITY_SECRET_DAMAGED')) throw unreadable(path, 'it was changed', error)
+      if (!KwaaiError.is(error, 'ERR_IDENTITY_WRONG_PASSPHRASE')) throw error
+      if (!asked || tries === maxTries) {
+        throw new KwaaiError(
+          'ERR_IDENTITY_WRONG_PASSPHRASE',
+          `Cannot open the key ${path}: this is not its passphrase. Nothing was changed`,
+          { cause: error }
+        )
+      }
+      options.onNote?.('This is not its passphrase.')
+    }
+  }
+}
+
+/**
+ * The bytes of a key's file: sealed where a passphrase is given, and then opened once to see that it can be.
+ */
+export async function keyBytes(
+  name: KeyName,
+  identity: Identity,
+  passphrase: string | undefined,
+  options: CallOptions = {}
+): Promise<Uint8Array> {
+  const plain = seedToProtobuf(identity.exportSeed())
+  if (passphrase === undefined) return plain
+  const sealed = await sealSecret(passphrase, plain, { name, pub: identity.did, ...options })
+  const again = await openSecret(passphrase, sealed, { name, ...options })
+  identityOf(again, name)
+  again.fill(0)
+  plain.fill(0)
+  return sealed
+}
+
+/** An error of the folder, with what to do about it. */
+function withAdvice(dataDir: string, error: unknown): unknown {
+  if (!KwaaiError.is(error, 'ERR_IDENTITY_KEYSTORE_UNUSABLE')) return error
+  return nodeError('ERR_NODE_FOLDER_UNUSABLE', `${error.message}. Give another --data-dir than ${dataDir}`, {
+    cause: error
+  })
+}
+
+/**
+ * The key a node keeps: made on the first start, the same ever after. The file `identity.key` holds a libp2p private
+ * key (protobuf), readable by its owner alone, or that key sealed with a passphrase where one is given. A key that
+ * stands there from before is taken over.
+ *
+ * @throws A KwaaiError as {@link readKey} and {@link openKey} do, `ERR_NODE_FOLDER_UNUSABLE` where a new key cannot be
+ * written. A key that cannot be read or opened is never overwritten.
+ */
+export async function loadIdentity(dataDir: string, options: KeyOptions = {}): Promise<Identity> {
+  const { passphrase } = options
+  const call = options.signal === undefined ? {} : { signal: options.signal }
+  const keys = keysOf(dataDir)
+  const stored = await readKey(dataDir, 'identity', call).catch((error: unknown) => {
+    throw withAdvice(dataDir, error)
+  })
+  if (stored === undefined) {
+    const made = createIdentity()
+    await keys
+      .put('identity', await keyBytes('identity', made, passphrase, call), call)
+      .catch((error: unknown) => {
+        throw withAdvice(dataDir, error)
+      })
+    return made
+  }
+  const { identity } = await openKey(dataDir, 'identity', stored, options)
+  if (!stored.encrypted && passphrase !== undefined) {
+    // The sealed key takes the place of the plain one by one rename; until then the plain one stands.
+    const sealed = await keyBytes('identity', identity, passphrase, call)
+    await keys.put('identity', sealed, { replace: true, ...call })
+    options.onNote?.(
+      `The key ${keyPath(dataDir, 'identity')} is encrypted from now on. Without its passphrase it is lost.`
+    )
+  }
+  return identity
+}

@@ -1,0 +1,152 @@
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createIdentity, seedToProtobuf } from '@kwaai/identity'
+import { openSecret, readSealedFacts, sealSecret } from '@kwaai/identity/keystore'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createNode } from '../src/index.ts'
+import { loadIdentity } from '../src/node-key.ts'
+
+let folder: string
+let path: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kwaai-node-key-'))
+  path = join(folder, 'identity.key')
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const passphrase = 'correct horse'
+const read = async (): Promise<Uint8Array> => new Uint8Array(await readFile(path))
+
+describe("the node's key", () => {
+  test('is made once, without a passphrase in a file of mode 0600', async () => {
+    const first = await loadIdentity(folder)
+    expect(await read()).toEqual(seedToProtobuf(first.exportSeed()))
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await loadIdentity(folder)).peerId).toBe(first.peerId)
+  })
+
+  test('that stands from before is taken over, as KwaaiNet writes it: 68 bytes that others may read', async () => {
+    const before = createIdentity()
+    await writeFile(path, seedToProtobuf(before.exportSeed()), { mode: 0o644 })
+    await chmod(path, 0o644)
+    expect((await loadIdentity(folder)).peerId).toBe(before.peerId)
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
+  test('is encrypted once a passphrase is given, is the same key, and leaves nothing of the plain one', async () => {
+    const before = await loadIdentity(folder)
+    const plain = await readFile(path)
+    const notes: string[] = []
+    const onNote = (text: string): void => void notes.push(text)
+    expect((await loadIdentity(folder, { passphrase, onNote })).did).toBe(before.did)
+    expect(notes).toEqual([expect.stringContaining('encrypted from now on')])
+    const sealed = await readFile(path)
+    expect(sealed.includes(plain.subarray(4, 36))).toBe(false)
+    expect(readSealedFacts(sealed)).toMatchObject({ name: 'identity', pub: before.did })
+    expect(await readdir(folder)).toEqual(['identity.key'])
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await loadIdentity(folder, { passphrase, onNote })).did).toBe(before.did)
+    expect(await readFile(path)).toEqual(sealed)
+    expect(notes).toHaveLength(1)
+  })
+
+  test('that is encrypted opens with its passphrase alone, and is never overwritten', async () => {
+    const before = await loadIdentity(folder, { passphrase })
+    const sealed = await read()
+    await expect(loadIdentity(folder)).rejects.toMatchObject({
+      code: 'ERR_NODE_PASSPHRASE_NEEDED',
+      message: expect.stringMatching(/identity\.key.*--passphrase-file.*KWAAI_PASSPHRASE/)
+    })
+    await expect(loadIdentity(folder, { passphrase: 'wrong' })).rejects.toMatchObject({
+      code: 'ERR_IDENTITY_WRONG_PASSPHRASE',
+      message: expect.stringContaining(path)
+    })
+    // A person may try three times, and is asked for nothing where nobody sits.
+    const words = ['a', 'b', passphrase]
+    const asked: string[] = []
+    const askPassphrase = async (question: string): Promise<string | undefined> => {
+      asked.push(question)
+      return words[asked.length - 1]
+    }
+    expect((await loadIdentity(folder, { askPassphrase })).did).toBe(before.did)
+    expect(asked).toEqual([1, 2, 3].map(() => `Passphrase of ${path}: `))
+    words[2] = 'c'
+    asked.length = 0
+    await expect(loadIdentity(folder, { askPassphrase })).rejects.toMatchObject({
+      code: 'ERR_IDENTITY_WRONG_PASSPHRASE'
+    })
+    expect(asked).toHaveLength(3)
+    expect(await read()).toEqual(sealed)
+  })
+
+  test('that is damaged or not a key is refused, whatever is given, and stays as it is', async () => {
+    await loadIdentity(folder, { passphrase })
+    const sealed = await read()
+    const plain = seedToProtobuf(createIdentity().exportSeed())
+    const swapped = plain.slice()
+    swapped.set(seedToProtobuf(createIdentity().exportSeed()).subarray(36), 36)
+    const cases: Uint8Array[] = [
+      new Uint8Array(),
+      sealed.subarray(0, 100),
+      sealed.map((byte, index) => (index === 60 ? byte ^ 1 : byte)),
+      plain.subarray(0, 67),
+      Uint8Array.of(...plain, 0),
+      swapped,
+      new TextEncoder().encode('{}')
+    ]
+    for (const bytes of cases) {
+      await writeFile(path, bytes)
+      for (const given of [{}, { passphrase }]) {
+        await expect(loadIdentity(folder, given)).rejects.toMatchObject({ code: 'ERR_NODE_KEY_UNREADABLE' })
+      }
+      expect(await read()).toEqual(new Uint8Array(bytes))
+    }
+    // Another sealed key, and one that says it were another.
+    const { did } = createIdentity()
+    for (const facts of [{ name: 'controller' }, { name: 'identity', pub: did }]) {
+      const bytes = await sealSecret(passphrase, plain, facts)
+      await writeFile(path, bytes)
+      await expect(loadIdentity(folder, { passphrase })).rejects.toMatchObject({
+        code: 'ERR_NODE_KEY_UNREADABLE'
+      })
+      expect(await read()).toEqual(bytes)
+    }
+    await rm(path)
+    await writeFile(join(folder, 'theirs'), plain)
+    await symlink(join(folder, 'theirs'), path)
+    await expect(loadIdentity(folder)).rejects.toMatchObject({
+      message: expect.stringContaining('symbolic link')
+    })
+  })
+
+  test('that two processes make at once is one', async () => {
+    const outcomes = await Promise.allSettled([loadIdentity(folder), loadIdentity(folder)])
+    const peers = outcomes.flatMap((outcome) =>
+      outcome.status === 'fulfilled' ? [outcome.value.peerId] : []
+    )
+    expect(peers.length).toBeGreaterThan(0)
+    expect(new Set([...peers, (await loadIdentity(folder)).peerId]).size).toBe(1)
+  })
+})
+
+describe('a node', () => {
+  test('keeps its peer id over restarts, and when its key becomes encrypted', async () => {
+    const peers: string[] = []
+    for (const init of [{}, { passphrase }, { passphrase }]) {
+      const node = await createNode({ dataDir: folder, blocks: 'none', embeddings: false, ...init })
+      peers.push(node.peerId)
+      await node.stop()
+    }
+    expect(new Set(peers).size).toBe(1)
+    await expect(createNode({ dataDir: folder, blocks: 'none' })).rejects.toMatchObject({
+      code: 'ERR_NODE_PASSPHRASE_NEEDED'
+    })
+    const asking = { askPassphrase: async () => passphrase }
+    const node = await createNode({ dataDir: folder, blocks: 'none', embeddings: false }, asking)
+    expect(node.peerId).toBe(peers[0])
+    await node.stop()
+    const plain = await openSecret(passphrase, await read(), { name: 'identity' })
+    expect(plain).toHaveLength(68)
+  }, 60_000)
+})

@@ -1,0 +1,140 @@
+import { PassThrough, type Duplex } from 'node:stream'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { askPassphrase, givenPassphrase, newPassphrase, passphraseOptions } from '../src/cli/passphrase.ts'
+import { parseOptions } from '../src/cli/options.ts'
+import type { Io } from '../src/cli/terminal.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kwaai-passphrase-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+interface Terminal {
+  io: Io
+  type(text: string): void
+  shown(): string
+  raw: boolean[]
+  end: AbortController
+}
+
+/** A terminal on which somebody types. */
+function terminal(env: Record<string, string> = {}, isTTY = true): Terminal {
+  const raw: boolean[] = []
+  let shown = ''
+  const stdin: Duplex = new PassThrough()
+  const stderr: Duplex = new PassThrough({ encoding: 'utf8' })
+  stderr.on('data', (text: string) => (shown += text))
+  const end = new AbortController()
+  return {
+    io: {
+      stdin: Object.assign(stdin, { isTTY, setRawMode: (on: boolean) => raw.push(on) }) as never,
+      stdout: new PassThrough() as never,
+      stderr: Object.assign(stderr, { isTTY }) as never,
+      env,
+      signal: end.signal
+    },
+    type: (text) => void stdin.write(text),
+    shown: () => shown,
+    raw,
+    end
+  }
+}
+
+const given = (args: string[], { io }: Terminal): Promise<string | undefined> =>
+  givenPassphrase(parseOptions('up', args, passphraseOptions, 0), io)
+
+describe('a passphrase', () => {
+  test('comes from a file of one line, else from the environment, else from nowhere', async () => {
+    const file = join(folder, 'passphrase')
+    const at = terminal({ KWAAI_PASSPHRASE: 'of the environment' })
+    for (const [text, expected] of [
+      ['correct horse', 'correct horse'],
+      ['correct horse\n', 'correct horse'],
+      ['correct horse\r\n', 'correct horse'],
+      ['  spaces stay \n', '  spaces stay ']
+    ] as const) {
+      await writeFile(file, text, { mode: 0o600 })
+      expect(await given(['--passphrase-file', file], at)).toBe(expected)
+    }
+    expect(at.shown()).toBe('')
+    expect(await given([], at)).toBe('of the environment')
+    expect(await given([], terminal())).toBeUndefined()
+    expect(await given([], terminal({ KWAAI_PASSPHRASE: '' }))).toBeUndefined()
+  })
+
+  test('in a file others can read is warned of; in one that makes no sense it is refused', async () => {
+    const file = join(folder, 'passphrase')
+    await writeFile(file, 'correct horse\n')
+    await chmod(file, 0o644)
+    const at = terminal()
+    expect(await given(['--passphrase-file', file], at)).toBe('correct horse')
+    expect(at.shown()).toBe(`Others can read ${file}: chmod 600 closes it to them.\n`)
+    for (const bytes of ['', '\n', 'two\nlines\n', 'a\n\n', 'x'.repeat(1030), Uint8Array.of(0xff, 0xfe)]) {
+      await writeFile(file, bytes)
+      await expect(given(['--passphrase-file', file], terminal())).rejects.toMatchObject({
+        code: 'ERR_NODE_INVALID_OPTION',
+        message: expect.stringContaining(file)
+      })
+    }
+    for (const path of [folder, join(folder, 'none')]) {
+      await expect(given(['--passphrase-file', path], terminal())).rejects.toMatchObject({
+        code: 'ERR_NODE_INVALID_OPTION'
+      })
+    }
+  })
+
+  test('is asked for on a terminal, where nothing of it shows', async () => {
+    const at = terminal()
+    const asking = askPassphrase(at.io, 'Passphrase: ')
+    at.type('corrupt')
+    at.type('\u007f\u007f\u007f\u007f')
+    at.type('rect é\u0015again \u{1f40e}\u007fhorse\u0001\rmore')
+    expect(await asking).toBe('again horse')
+    expect(at.shown()).toBe('Passphrase: \n')
+    expect(at.raw).toEqual([true, false])
+    expect(await askPassphrase(terminal({}, false).io, 'Passphrase: ')).toBeUndefined()
+    const nothing = terminal()
+    nothing.type('\n')
+    expect(await askPassphrase(nothing.io, '')).toBeUndefined()
+  })
+
+  test('is not waited for once the command is asked to end', async () => {
+    const at = terminal()
+    const asking = askPassphrase(at.io, 'Passphrase: ')
+    at.type('abc')
+    at.end.abort(new Error('SIGTERM'))
+    await expect(asking).rejects.toThrow('SIGTERM')
+    const other = terminal()
+    const interrupted = askPassphrase(other.io, 'Passphrase: ')
+    other.type('abc\u0003')
+    await expect(interrupted).rejects.toThrow('interrupted')
+    expect([at.raw, other.raw]).toEqual([
+      [true, false],
+      [true, false]
+    ])
+  })
+
+  test('that is new is typed twice', async () => {
+    const options = parseOptions('identity', [], passphraseOptions, 0)
+    const ask = (typed: string): Promise<string> => {
+      const at = terminal()
+      at.type(typed)
+      return newPassphrase(options, at.io, 'the key')
+    }
+    // Both answers may come in one piece.
+    const at = terminal()
+    const asking = newPassphrase(options, at.io, 'the key')
+    at.type('horse\r')
+    await new Promise((resolve) => setImmediate(resolve))
+    at.type('horse\r')
+    expect(await asking).toBe('horse')
+    await expect(ask('\r')).rejects.toMatchObject({ code: 'ERR_NODE_PASSPHRASE_NEEDED' })
+    await expect(newPassphrase(options, terminal({}, false).io, 'the key')).rejects.toMatchObject({
+      code: 'ERR_NODE_PASSPHRASE_NEEDED'
+    })
+  })
+})
