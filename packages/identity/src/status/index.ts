@@ -21,6 +21,17 @@ export {
   type StatusListCredentialInit
 } from './status-credential.ts'
 export {
+  createStatusRegistry,
+  type StatusRegistry,
+  type StatusRegistryComponents,
+  type StatusRegistryInit
+} from './status-registry.ts'
+export {
+  createStatusChecker,
+  type StatusCheckerComponents,
+  type StatusCheckerInit
+} from './status-checker.ts'
+export {
   decodeBitstring,
   DEFAULT_MAX_STATUS_LIST_BYTES,
   encodeBitstring,

@@ -77,6 +77,7 @@ export function createStatusChecker(
   } = components
   const verifyOptions: VerifyOptions = {
     maxClockSkewMs,
+    fetchDocument,
     ...(suites === undefined ? {} : { suites }),
     ...(resolver === undefined ? {} : { resolver }),
     ...(contexts === undefined ? {} : { contexts })
