@@ -97,7 +97,8 @@ export async function open(bytes: Uint8Array, options: OpenEnvelopeOptions): Pro
   return { payload, signer: didFromPublicKey(key) }
 }
 
-function checkContext(context: string): void {
+/** Holds a context to its form: lower-case segments and a version. */
+export function checkContext(context: string): void {
   if (context.length > MAX_CONTEXT_BYTES || !/^(?:[a-z0-9][a-z0-9._-]*\/)+[0-9]+$/.test(context)) {
     throw identityError(
       ERR_IDENTITY_INVALID_CONTEXT,
