@@ -1,0 +1,353 @@
+import type {
+  AuditSink,
+  BatchOperation,
+  CallOptions,
+  Clock,
+  Did,
+  KeyValueStore,
+  Random,
+  Signer
+} from '@kwaai/interface'
+import { equalBytes, textOf, utf8 } from './bytes.ts'
+import { parseCheckpoint, signCheckpoint, type LogPolicy } from './checkpoint.ts'
+import {
+  DEFAULT_CHECKPOINT_ENTRIES,
+  DEFAULT_CHECKPOINT_MS,
+  MAX_BATCH_ENTRIES,
+  MAX_DATA_BYTES,
+  NOTE_ED25519
+} from './constants.ts'
+import { ERR_AUDIT_INVALID_ENTRY, ERR_AUDIT_INVALID_INIT, ERR_AUDIT_NOT_FOUND, auditError } from './errors.ts'
+import {
+  checkpointKey,
+  createLogStore,
+  damaged,
+  dataKey,
+  emptyHead,
+  type LogHead,
+  type LogStore
+} from './log-store.ts'
+import { consistencyProof, frontierRoot, inclusionProof, rootAt } from './merkle.ts'
+import { checkNoteKey, parseNote, verifySignatures, type NoteKey } from './note.ts'
+import { createQueue, type Queue } from './queue.ts'
+import { decodeRecord, encodeRecord, isKind, type AuditRecord } from './record.ts'
+import { commitmentOf, deriveKey, entryTag, openBytes, sealBytes, tagKeyOf } from './sealing.ts'
+import { checkSubject, type SubjectKeyVault } from './subject-keys.ts'
+import { tilePath, tilesOf } from './tiles.ts'
+import { formatTlogProof } from './tlog-proof.ts'
+
+/** Options of {@link createAuditLog}. */
+export interface AuditLogInit {
+  /**
+   * Names the log in its checkpoints, for ever; without spaces and `+`. Default: `kwaai-audit/` and the DID of the first
+   * signer. The address it is served at, without `https://`, where it is served.
+   */
+  origin?: string
+  /** A checkpoint is signed once so many entries wait for it. Default 64. */
+  checkpointEntries?: number
+  /** And with the first entry that comes so many milliseconds after the last one was signed. Default 10,000. */
+  checkpointMs?: number
+}
+
+/** What a log works with. */
+export interface AuditLogComponents {
+  /** Where it is kept, under `audit/`. */
+  store: KeyValueStore
+  /** Signs the checkpoints. */
+  signer: Signer
+  clock: Clock
+  /** Makes salts and nonces, so it has to be unpredictable. */
+  random: Random
+  /** The keys of the persons that entries are about. */
+  keys: SubjectKeyVault
+  /**
+   * Runs one change of the log at a time. Several processes that share a store have to share a lock here. Default: one
+   * at a time in this process.
+   */
+  exclusive?: Queue
+}
+
+/** Something that happened. */
+export interface AuditEntry {
+  /** What happened, in lower-case segments, such as `api-key/created`. Everybody who sees the log sees it. */
+  kind: string
+  /** Whom it is about: a DID, or the name of an account. */
+  subject?: Did
+  /** What there is to know of it, up to 64 KiB. Only who has the person's key reads it. */
+  data: Uint8Array
+}
+
+/** An entry, with its data where it can still be read. */
+export interface StoredEntry {
+  record: AuditRecord
+  /** Absent where the person's key is destroyed, or another's than asked for. */
+  data?: Uint8Array
+  salt?: Uint8Array
+}
+
+/** Writes that happen together with entries. */
+export interface AppendOptions extends CallOptions {
+  /** Further writes to the log's store, all with the entries or none. */
+  operations?: readonly BatchOperation[]
+}
+
+/** A log whose past cannot be changed unnoticed. */
+export interface AuditLog extends AuditSink, AsyncDisposable {
+  /** Appends one entry. It is kept when this resolves. */
+  append(entry: AuditEntry, options?: CallOptions): Promise<void>
+  /**
+   * Appends entries, all or none. @returns their records.
+   * @throws A KwaaiError `ERR_AUDIT_INVALID_ENTRY` when there are none or more than 256, or one is out of its bounds.
+   */
+  appendAll(entries: readonly AuditEntry[], options?: AppendOptions): Promise<AuditRecord[]>
+  /** How many entries there are. */
+  size(options?: CallOptions): Promise<number>
+  /** The log's name and the key its checkpoints are signed with. */
+  policy(options?: CallOptions): Promise<LogPolicy & { key: NoteKey }>
+  /**
+   * The signed checkpoint over all entries.
+   * @throws A KwaaiError `ERR_AUDIT_LOG_DAMAGED` when what is kept does not follow from what was signed before.
+   */
+  checkpoint(options?: CallOptions): Promise<string>
+  /**
+   * An entry; its data where it is about this subject, or about nobody.
+   * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND`.
+   */
+  entry(seq: number, options?: CallOptions & { subject?: string }): Promise<StoredEntry>
+  /** The entries about a subject, with their data, in their order; those about nobody where no subject is given. */
+  entriesOf(subject?: string, options?: CallOptions): AsyncIterable<Required<StoredEntry>>
+  /**
+   * A `.tlog-proof` that the entry stands in the log, with the entry as its extra data.
+   * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND`.
+   */
+  prove(seq: number, options?: CallOptions): Promise<string>
+  /**
+   * The proof that the log begins with its first `from` entries, and the checkpoint it leads to.
+   * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND` when the log has never had so many.
+   */
+  proveConsistency(from: number, options?: CallOptions): Promise<{ proof: Uint8Array[]; checkpoint: string }>
+  /** The files of the log, as any web host can serve them (C2SP tlog-tiles): tiles, entry bundles, `checkpoint` last. */
+  files(options?: CallOptions): AsyncIterable<{ path: string; bytes: Uint8Array }>
+}
+
+/** What belongs together for other parts of this package: the log and what it is made of. */
+export interface AuditLogParts {
+  components: AuditLogComponents
+  logStore: LogStore
+  exclusive: Queue
+  /** Appends while the caller is the only one to change the log. */
+  appendNow(
+    entries: readonly (AuditEntry & { salt?: Uint8Array; keepData?: boolean })[],
+    options?: AppendOptions
+  ): Promise<AuditRecord[]>
+}
+
+const parts = new WeakMap<AuditLog, AuditLogParts>()
+
+/**
+ * The insides of a log that {@link createAuditLog} made.
+ *
+ * @throws A KwaaiError `ERR_AUDIT_INVALID_INIT` for others.
+ */
+export function partsOf(log: AuditLog): AuditLogParts {
+  const found = parts.get(log)
+  if (found === undefined)
+    throw auditError(ERR_AUDIT_INVALID_INIT, 'Cannot use the log: it was not made by createAuditLog')
+  return found
+}
+
+/** Whose key encrypts the data of entries about nobody. */
+const nobody = 'kwaai:log'
+const dataPurpose = 'kwaai/audit/data/1'
+const saltBytes = 32
+
+/**
+ * Opens the log that a store holds, a new one where it holds none.
+ *
+ * @throws A KwaaiError `ERR_AUDIT_INVALID_INIT` when an option is out of its range.
+ */
+export function createAuditLog(init: AuditLogInit, components: AuditLogComponents): AuditLog {
+  const { store, signer, clock, random, keys } = components
+  const { checkpointEntries = DEFAULT_CHECKPOINT_ENTRIES, checkpointMs = DEFAULT_CHECKPOINT_MS } = init
+  if (!(checkpointEntries >= 1) || !(checkpointMs >= 0))
+    throw auditError(
+      ERR_AUDIT_INVALID_INIT,
+      'Cannot open the log: checkpointEntries or checkpointMs is out of range'
+    )
+  const keyOf = (origin: string): NoteKey =>
+    checkNoteKey({ name: origin, type: NOTE_ED25519, publicKey: signer.publicKey })
+  const firstOrigin = keyOf(init.origin ?? `kwaai-audit/${signer.did}`).name
+  const exclusive = components.exclusive ?? createQueue()
+  const logStore = createLogStore(store)
+  let signedAt = clock.now()
+
+  const headOf = async (options?: CallOptions): Promise<LogHead> => {
+    const head = (await logStore.head(options)) ?? emptyHead(firstOrigin)
+    if (init.origin !== undefined && head.origin !== init.origin)
+      throw auditError(
+        ERR_AUDIT_INVALID_INIT,
+        `Cannot open the log: it is not ${init.origin} but ${head.origin}`
+      )
+    return head
+  }
+  const sizeOf = async (seq: number, options?: CallOptions): Promise<number> => {
+    const { size } = (await headOf(options)).frontier
+    if (!(Number.isSafeInteger(seq) && seq >= 0 && seq < size))
+      throw auditError(ERR_AUDIT_NOT_FOUND, `Cannot find entry ${seq}: the log has ${size}, from 0 on`)
+    return size
+  }
+
+  const lastSigned = async (options?: CallOptions): Promise<string | undefined> => {
+    const bytes = await store.get(checkpointKey, options)
+    return bytes === undefined ? undefined : textOf(bytes)
+  }
+  const signNow = async (options?: CallOptions): Promise<string> => {
+    const { origin, frontier } = await headOf(options)
+    const last = await lastSigned(options)
+    if (last !== undefined) {
+      const note = parseNote(last)
+      const before = parseCheckpoint(note.text)
+      const kept =
+        before.size <= frontier.size && (await rootAt(before.size, logStore.hashes(frontier.size, options)))
+      if (!kept || !equalBytes(kept, before.root))
+        throw damaged(`it does not begin with the ${before.size} entries that were signed`)
+      // After a change of keys the same size is signed anew.
+      if (before.size === frontier.size && (await verifySignatures(note, [keyOf(origin)])).length > 0)
+        return last
+    }
+    const signed = await signCheckpoint({ origin, size: frontier.size, root: frontierRoot(frontier) }, signer)
+    await store.put(checkpointKey, utf8(signed), options)
+    signedAt = clock.now()
+    return signed
+  }
+  const signedSize = async (options?: CallOptions): Promise<number> => {
+    const last = await lastSigned(options)
+    return last === undefined ? 0 : parseCheckpoint(parseNote(last).text).size
+  }
+  const signIfDue = async (size: number, signed: number): Promise<void> => {
+    if (size - signed >= checkpointEntries || clock.now() - signedAt >= checkpointMs) await signNow()
+  }
+
+  const appendNow: AuditLogParts['appendNow'] = async (entries, options = {}) => {
+    const head = await headOf(options)
+    const signed = await signedSize(options)
+    if (signed > head.frontier.size)
+      throw damaged(`${signed} entries were signed, ${head.frontier.size} are there`)
+    const records: AuditRecord[] = []
+    const data: BatchOperation[] = []
+    for (const entry of entries) {
+      const seq = head.frontier.size + records.length
+      const key = await keys.make(entry.subject ?? nobody, options)
+      const salt = entry.salt ?? random.bytes(saltBytes)
+      const record: AuditRecord = {
+        v: 1,
+        seq,
+        at: Math.max(0, Math.floor(clock.now())),
+        kind: entry.kind,
+        ...(entry.subject !== undefined && { subject: entryTag(tagKeyOf(key.secret), seq) }),
+        commitment: commitmentOf(salt, entry.data)
+      }
+      records.push(record)
+      if (entry.keepData === false) continue
+      const text = new Uint8Array([...salt, ...entry.data])
+      const value = sealBytes(deriveKey(key.secret, dataPurpose), encodeRecord(record), text, random)
+      data.push({ type: 'put', key: dataKey(seq), value })
+    }
+    const { operations, head: next } = await logStore.append(head, records.map(encodeRecord), options)
+    await store.batch([...operations, ...data, ...(options.operations ?? [])], options)
+    await signIfDue(next.frontier.size, signed)
+    return records
+  }
+
+  const read = async (
+    record: AuditRecord,
+    secret: Uint8Array,
+    options?: CallOptions
+  ): Promise<StoredEntry> => {
+    const sealed = await store.get(dataKey(record.seq), options)
+    if (sealed === undefined) return { record }
+    const text = openBytes(deriveKey(secret, dataPurpose), encodeRecord(record), sealed)
+    if (text === undefined) return { record }
+    return { record, salt: text.slice(0, saltBytes), data: text.slice(saltBytes) }
+  }
+
+  const appendAll: AuditLog['appendAll'] = async (entries, options = {}) => {
+    if (entries.length < 1 || entries.length > MAX_BATCH_ENTRIES)
+      throw auditError(
+        ERR_AUDIT_INVALID_ENTRY,
+        `Cannot append ${entries.length} entries: 1 to ${MAX_BATCH_ENTRIES} go at once`
+      )
+    // Copies, since the caller may change its arrays while this waits for its turn.
+    const own = entries.map(checkedEntry)
+    return exclusive(() => appendNow(own, options), options)
+  }
+
+  const log: AuditLog = {
+    append: async (entry, options) => void (await appendAll([entry], options)),
+    appendAll,
+    size: async (options) => (await headOf(options)).frontier.size,
+    async policy(options) {
+      const { origin } = await headOf(options)
+      return { origin, key: keyOf(origin) }
+    },
+    checkpoint: (options = {}) => exclusive(() => signNow(options), options),
+    async entry(seq, options = {}) {
+      await sizeOf(seq, options)
+      const record = decodeRecord(await logStore.entry(seq, options))
+      const key = await keys.get(options.subject ?? nobody, options)
+      return key === undefined ? { record } : read(record, key.secret, options)
+    },
+    async *entriesOf(subject, options = {}) {
+      const key = await keys.get(subject ?? nobody, options)
+      if (key === undefined) return
+      const tags = tagKeyOf(key.secret)
+      const { size } = (await headOf(options)).frontier
+      for await (const bytes of logStore.entries(0, size, options)) {
+        const record = decodeRecord(bytes)
+        if (record.subject !== (subject === undefined ? undefined : entryTag(tags, record.seq))) continue
+        const { data, salt } = await read(record, key.secret, options)
+        if (data !== undefined && salt !== undefined) yield { record, data, salt }
+      }
+    },
+    async prove(seq, options = {}) {
+      await sizeOf(seq, options)
+      const checkpoint = await log.checkpoint(options)
+      const { size } = parseCheckpoint(parseNote(checkpoint).text)
+      const proof = await inclusionProof(seq, size, logStore.hashes(size, options))
+      return formatTlogProof({ index: seq, proof, checkpoint, extra: await logStore.entry(seq, options) })
+    },
+    async proveConsistency(from, options = {}) {
+      const checkpoint = await log.checkpoint(options)
+      const { size } = parseCheckpoint(parseNote(checkpoint).text)
+      if (!(Number.isSafeInteger(from) && from >= 0 && from <= size))
+        throw auditError(ERR_AUDIT_NOT_FOUND, `Cannot prove from ${from} on: the log has ${size} entries`)
+      return { proof: await consistencyProof(from, size, logStore.hashes(size, options)), checkpoint }
+    },
+    async *files(options = {}) {
+      const checkpoint = await log.checkpoint(options)
+      const { size } = parseCheckpoint(parseNote(checkpoint).text)
+      for (const place of tilesOf(size))
+        yield { path: tilePath(place), bytes: await logStore.tile(place, options) }
+      yield { path: 'checkpoint', bytes: utf8(checkpoint) }
+    },
+    async [Symbol.asyncDispose]() {
+      if ((await headOf()).frontier.size > 0) await log.checkpoint()
+    }
+  }
+  parts.set(log, { components, logStore, exclusive, appendNow })
+  return log
+}
+
+function checkedEntry({ kind, subject, data }: AuditEntry): AuditEntry {
+  if (!isKind(kind))
+    throw auditError(
+      ERR_AUDIT_INVALID_ENTRY,
+      `Cannot append ${JSON.stringify(kind.slice(0, 80))}: a kind has lower-case segments, such as "grant/made"`
+    )
+  if (data.length > MAX_DATA_BYTES)
+    throw auditError(
+      ERR_AUDIT_INVALID_ENTRY,
+      `Cannot append the entry: its data of ${data.length} bytes is more than ${MAX_DATA_BYTES}`
+    )
+  return { kind, data: data.slice(), ...(subject !== undefined && { subject: checkSubject(subject) }) }
+}

@@ -1,0 +1,267 @@
+import type { BatchOperation, KeyValueStore } from '@kwaai/interface'
+import { createMemoryStore } from '@kwaai/interface/memory'
+import { assertRejectsWith } from '@kwaai/testing'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  createMemoryVault,
+  decodeRecord,
+  hashLeaf,
+  parseCheckpoint,
+  parseNote,
+  verifyConsistency,
+  verifyFiles,
+  verifyTlogProof
+} from '../src/index.ts'
+import { bytesOf, filesOf, logKit, readerFrom, text } from './log-kit.ts'
+
+const alice = 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK'
+
+describe('a log', () => {
+  test('keeps entries, proves them, and shows their data to who has the key', async () => {
+    const { log, policy } = logKit()
+    await log.append({ kind: 'order/placed', subject: alice, data: text('two loaves') })
+    await log.append({ kind: 'node/started', data: text('alone') })
+    expect(await log.size()).toBe(2)
+    const found = await log.entry(0, { subject: alice })
+    expect(new TextDecoder().decode(found.data)).toBe('two loaves')
+    expect((await log.entry(0)).data).toBeUndefined()
+    expect((await log.entry(0, { subject: 'bob' })).data).toBeUndefined()
+    expect(new TextDecoder().decode((await log.entry(1)).data)).toBe('alone')
+    expect((await log.entry(1)).record.subject).toBeUndefined()
+    for (const seq of [0, 1]) {
+      const proof = await log.prove(seq)
+      const verified = await verifyTlogProof(proof, policy)
+      expect(verified).toMatchObject({ ok: true, index: seq, checkpoint: { size: 2 } })
+      if (verified.ok) expect(decodeRecord(verified.entry).seq).toBe(seq)
+      const other = await verifyTlogProof(proof, policy, text('something else'))
+      expect(other).toMatchObject({ ok: false, code: 'ERR_AUDIT_NOT_INCLUDED' })
+    }
+    await assertRejectsWith(log.entry(2), 'ERR_AUDIT_NOT_FOUND', 'an entry that is not there')
+    await assertRejectsWith(log.prove(-1), 'ERR_AUDIT_NOT_FOUND', 'an entry before the first')
+  })
+
+  test('holds nothing in the clear, and nothing that joins two entries of one person', async () => {
+    const { log, store } = logKit()
+    const data = text('the secret of alice')
+    await log.appendAll([
+      { kind: 'note/kept', subject: alice, data },
+      { kind: 'note/kept', subject: alice, data }
+    ])
+    const kept = new TextDecoder('latin1').decode(await bytesOf(store))
+    for (const planted of ['the secret', alice, btoa('the secret of alice')])
+      expect(kept).not.toContain(planted)
+    const [first, second] = [(await log.entry(0)).record, (await log.entry(1)).record]
+    expect(first.subject).not.toBe(second.subject)
+    expect(first.commitment).not.toBe(second.commitment)
+  })
+
+  test('refuses what is out of its bounds', async () => {
+    const { log } = logKit()
+    const data = new Uint8Array()
+    const wrong = [
+      [],
+      Array.from({ length: 257 }, () => ({ kind: 'a', data })),
+      [{ kind: '', data }],
+      [{ kind: 'Upper/case', data }],
+      [{ kind: 'a//b', data }],
+      [{ kind: 'a'.repeat(500), data }],
+      [{ kind: 'a', data: new Uint8Array(65_537) }],
+      [{ kind: 'a', data, subject: '' }],
+      [{ kind: 'a', data, subject: 'x'.repeat(513) }],
+      [{ kind: 'a', data, subject: '\ud800' }]
+    ]
+    for (const entries of wrong)
+      await assertRejectsWith(
+        log.appendAll(entries),
+        'ERR_AUDIT_INVALID_ENTRY',
+        JSON.stringify(entries).slice(0, 60)
+      )
+    expect(await log.size()).toBe(0)
+    await log.append({ kind: 'a', data: new Uint8Array(65_536), subject: 'x'.repeat(512) })
+    expect(await log.size()).toBe(1)
+  })
+
+  test(
+    'grows past full tiles: each file verifies, and each older log is its beginning',
+    { timeout: 60_000 },
+    async () => {
+      const { log, policy } = logKit()
+      const seen: string[] = []
+      const data = text('x')
+      for (let batch = 0; batch < 9; batch++) {
+        await log.appendAll(
+          Array.from({ length: batch % 2 === 0 ? 61 : 256 }, () => ({ kind: 'tick', data }))
+        )
+        seen.push(await log.checkpoint())
+      }
+      const size = 5 * 61 + 4 * 256
+      const files = await filesOf(log)
+      expect([...files.keys()].filter((path) => !path.includes('entries'))).toEqual([
+        'tile/0/000',
+        'tile/0/001',
+        'tile/0/002',
+        'tile/0/003',
+        'tile/0/004',
+        `tile/0/005.p/${size % 256}`,
+        'tile/1/000.p/5',
+        'checkpoint'
+      ])
+      expect(files.get('tile/0/000')?.length).toBe(8_192)
+      for (const older of seen) {
+        expect(await verifyFiles(readerFrom(files), policy, { seen: older })).toMatchObject({ ok: true })
+        const { size: from, root } = parseCheckpoint(parseNote(older).text)
+        const { proof, checkpoint } = await log.proveConsistency(from)
+        const now = parseCheckpoint(parseNote(checkpoint).text)
+        expect(verifyConsistency(from, now.size, root, now.root, proof)).toBe(true)
+      }
+      for (const seq of [0, 255, 256, 1_023, size - 1])
+        expect(await verifyTlogProof(await log.prove(seq), policy)).toMatchObject({ ok: true, index: seq })
+    }
+  )
+
+  test(
+    'any byte that is changed in any file, and any file that is another, is seen',
+    { timeout: 60_000 },
+    async () => {
+      const { log, policy } = logKit()
+      for (let batch = 0; batch < 3; batch++)
+        await log.appendAll(Array.from({ length: 90 }, () => ({ kind: 'tick', data: text('x') })))
+      const files = await filesOf(log)
+      expect(await verifyFiles(readerFrom(files), policy)).toMatchObject({ ok: true })
+      const paths = [...files.keys()]
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom(...paths),
+          fc.nat(),
+          fc.integer({ min: 1, max: 255 }),
+          async (path, at, flip) => {
+            const changed = new Map(files)
+            const bytes = (files.get(path) as Uint8Array).slice()
+            bytes[at % bytes.length] = (bytes[at % bytes.length] as number) ^ flip
+            changed.set(path, bytes)
+            expect((await verifyFiles(readerFrom(changed), policy)).ok).toBe(false)
+            changed.set(path, bytes.subarray(0, bytes.length - 1 - (at % bytes.length)))
+            expect((await verifyFiles(readerFrom(changed), policy)).ok).toBe(false)
+            changed.delete(path)
+            expect((await verifyFiles(readerFrom(changed), policy)).ok).toBe(false)
+          }
+        ),
+        { numRuns: 40, seed: 7 }
+      )
+    }
+  )
+
+  test('signs after so many entries, after so long, and at its end', async () => {
+    const { log, clock, store } = logKit({ checkpointEntries: 4 })
+    const signed = async (): Promise<number> => {
+      const bytes = await store.get('audit/checkpoint')
+      return bytes === undefined ? 0 : parseCheckpoint(parseNote(bytes).text).size
+    }
+    const tick = (): Promise<void> => log.append({ kind: 'tick', data: text('x') })
+    for (let at = 0; at < 3; at++) await tick()
+    expect(await signed()).toBe(0)
+    await tick()
+    expect(await signed()).toBe(4)
+    await tick()
+    expect(await signed()).toBe(4)
+    await clock.advance(10_000)
+    await tick()
+    expect(await signed()).toBe(6)
+    await tick()
+    await log[Symbol.asyncDispose]()
+    expect(await signed()).toBe(7)
+  })
+
+  test('does not sign what does not follow from what it signed', async () => {
+    const kit = logKit({ checkpointEntries: 1 })
+    const snapshot: [string, Uint8Array][] = []
+    await kit.log.append({ kind: 'tick', data: text('1') })
+    for await (const entry of kit.store.entries()) snapshot.push(entry)
+    await kit.log.append({ kind: 'tick', data: text('2') })
+    const last = (await kit.store.get('audit/checkpoint')) as Uint8Array
+    // The store goes back, the checkpoint does not.
+    for (const [key, value] of snapshot) await kit.store.put(key, value)
+    await kit.store.put('audit/checkpoint', last)
+    await assertRejectsWith(kit.log.checkpoint(), 'ERR_AUDIT_LOG_DAMAGED', 'a shorter log')
+    await assertRejectsWith(
+      kit.log.append({ kind: 'tick', data: text('3') }),
+      'ERR_AUDIT_LOG_DAMAGED',
+      'another second'
+    )
+  })
+
+  test('a change of keys signs the same log anew', async () => {
+    const before = logKit()
+    await before.log.append({ kind: 'tick', data: text('1') })
+    await before.log.checkpoint()
+    const after = logKit({ seed: 2, store: before.store, keys: before.keys })
+    const files = await filesOf(after.log)
+    expect(await verifyFiles(readerFrom(files), after.policy)).toMatchObject({ ok: true })
+    expect(await verifyFiles(readerFrom(files), before.policy)).toMatchObject({
+      code: 'ERR_AUDIT_BAD_SIGNATURE'
+    })
+  })
+
+  test('calls at once come one after the other', async () => {
+    const { log, policy } = logKit()
+    await Promise.all(
+      Array.from({ length: 40 }, (_, at) => log.append({ kind: 'tick', data: text(String(at)) }))
+    )
+    expect(await log.size()).toBe(40)
+    expect(await verifyFiles(readerFrom(await filesOf(log)), policy)).toMatchObject({ ok: true })
+  })
+})
+
+/** A store that ends, as a process does, before its n-th write. */
+function endingStore(inner: KeyValueStore, writes: number): KeyValueStore {
+  let left = writes
+  const write = async (work: () => Promise<void>): Promise<void> => {
+    if (left-- <= 0) throw new Error('killed')
+    await work()
+  }
+  return {
+    ...inner,
+    put: (key, value) => write(() => inner.put(key, value)),
+    delete: (key) => write(() => inner.delete(key)),
+    batch: (operations: readonly BatchOperation[]) => write(() => inner.batch(operations))
+  }
+}
+
+test('a kill before any write leaves a log that goes on, with every entry that was told to be kept', async () => {
+  for (let writes = 0; writes < 14; writes++) {
+    const inner = createMemoryStore()
+    const keys = createMemoryVault()
+    const first = logKit({ store: endingStore(inner, writes), keys, checkpointEntries: 2 })
+    let told = 0
+    try {
+      for (let at = 0; at < 8; at++) {
+        await first.log.append({ kind: 'tick', subject: alice, data: text(String(at)) })
+        told++
+      }
+    } catch (error) {
+      expect((error as Error).message).toBe('killed')
+    }
+    const { log, policy } = logKit({ store: inner, keys, signer: first.signer })
+    const size = await log.size()
+    expect(size).toBeGreaterThanOrEqual(told)
+    await log.append({ kind: 'tick', subject: alice, data: text('again') })
+    expect(await verifyFiles(readerFrom(await filesOf(log)), policy)).toMatchObject({ ok: true })
+    const seqs: number[] = []
+    for await (const { record } of log.entriesOf(alice)) seqs.push(record.seq)
+    expect(seqs).toEqual(Array.from({ length: size + 1 }, (_, at) => at))
+  }
+})
+
+test('a leaf is the record and nothing else', async () => {
+  const { log } = logKit()
+  await log.append({ kind: 'tick', data: text('x') })
+  const files = await filesOf(log)
+  const bundle = files.get('tile/entries/000.p/1') as Uint8Array
+  expect(files.get('tile/0/000.p/1')).toEqual(hashLeaf(bundle.subarray(2)))
+  expect(JSON.parse(new TextDecoder().decode(bundle.subarray(2)))).toMatchObject({
+    v: 1,
+    seq: 0,
+    kind: 'tick'
+  })
+})
