@@ -21,7 +21,7 @@ export interface AdmissionRequest {
   requestId: string
   caller: string | undefined
   /** Begins an answer by the caller's limits. @returns what is told the tokens it took. */
-  begin?: () => (tokens: number) => void
+  begin?: (() => (tokens: number) => void) | undefined
 }
 
 /** The places for answers under way. */

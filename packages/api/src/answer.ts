@@ -43,108 +43,130 @@ export interface Answer {
 
 /** Holds a model to its contract, and keeps what is to be told of the answer. Never a text. */
 export function createAnswer(init: AnswerInit, admission: Admission, clock: Clock): Answer {
-  const { id, created, model, kind, stream, n } = init
-  const finished = new Map<number, AnswerOutcome['finishReason'] & string>()
-  const calls = new Map<number, number>()
-  let started = false
-  let chain: readonly ChainHop[] = []
-  let relaxed: readonly RouteConstraintName[] | undefined
-  let usage: Usage | undefined
+  return new HeldAnswer(init, admission, clock)
+}
+
+// A class: a literal with getters would be a kind of object of its own each time, which costs more than all the rest.
+class HeldAnswer implements Answer {
+  readonly head: AnswerHead
+  readonly n: number
+  started: boolean = false
+  readonly #init: AnswerInit
+  readonly #admission: Admission
+  readonly #clock: Clock
+  /** How each choice ended. */
+  readonly #finished: (AnswerOutcome['finishReason'] | undefined)[] = []
+  /** Choices that have ended. */
+  #ends: number = 0
+  /** Calls that each choice began. */
+  readonly #calls: number[] = []
+  #chain: readonly ChainHop[] = []
+  #relaxed: readonly RouteConstraintName[] | undefined
+  #usage: Usage | undefined
   /** What is known of the counts while the model has not told them. */
-  const counted: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 }
-  let hops: readonly HopAccount[] | undefined
-  let firstTokenMs: number | undefined
+  readonly #counted: Usage = { promptTokens: 0, completionTokens: 0, cachedTokens: 0 }
+  #hops: readonly HopAccount[] | undefined
+  #firstTokenMs: number | undefined
 
-  const ofChoice = (index: number, what: string): void => {
-    if (!Number.isInteger(index) || index < 0 || index >= n) throw misbehaved(`there is no choice ${index}`)
-    if (finished.has(index)) throw misbehaved(`it ${what} after its end`)
-  }
-  const showed = (): void => {
-    firstTokenMs ??= clock.monotonic() - init.startedAt
+  constructor(init: AnswerInit, admission: Admission, clock: Clock) {
+    const { id, created, model, n } = init
+    this.head = { id, created, model }
+    this.n = n
+    this.#init = init
+    this.#admission = admission
+    this.#clock = clock
   }
 
-  const note = (event: GenerationEvent): void => {
+  get chain(): readonly ChainHop[] {
+    return this.#hops !== undefined && this.#hops.length > 0 ? this.#hops : this.#chain
+  }
+
+  fingerprint(): string {
+    return fingerprint(
+      this.head.model,
+      this.#chain.map(({ numericsClass }) => numericsClass)
+    )
+  }
+
+  note(event: GenerationEvent): void {
     switch (event.type) {
       case 'start':
         // Of several prompts each tells its beginning.
-        counted.promptTokens += event.promptTokens
-        if (started) return
-        started = true
-        chain = event.chain
-        relaxed = event.relaxed
+        this.#counted.promptTokens += event.promptTokens
+        if (this.started) return
+        this.started = true
+        this.#chain = event.chain
+        this.#relaxed = event.relaxed
         return
       case 'text':
-        counted.completionTokens += event.tokens.length
+        this.#counted.completionTokens += event.tokens.length
         if (event.text === '' && (event.logprobs?.length ?? 0) === 0) return
-        ofChoice(event.index, 'went on')
-        showed()
-        if (init.logprobs && event.text !== '' && event.logprobs === undefined)
+        this.#ofChoice(event.index, 'went on')
+        this.#showed()
+        if (this.#init.logprobs && event.text !== '' && event.logprobs === undefined)
           throw misbehaved('it left out the probabilities it was asked for')
         return
       case 'tool-call': {
-        counted.completionTokens += event.tokens.length
-        ofChoice(event.index, 'called a function')
-        showed()
-        const before = calls.get(event.index) ?? 0
+        this.#counted.completionTokens += event.tokens.length
+        this.#ofChoice(event.index, 'called a function')
+        this.#showed()
+        const before = this.#calls[event.index] ?? 0
         const isNew = event.call === before
-        if (init.tools === 'none') throw misbehaved('it called a function, and there is none')
-        if (init.tools === 'one' && event.call > 0) throw misbehaved('it called more than one function')
+        const { tools } = this.#init
+        if (tools === 'none') throw misbehaved('it called a function, and there is none')
+        if (tools === 'one' && event.call > 0) throw misbehaved('it called more than one function')
         if (!(event.call >= 0 && event.call <= before)) throw misbehaved('its calls are out of order')
         if (isNew && (event.id === undefined || event.name === undefined))
           throw misbehaved('a call has no id or no name')
-        if (isNew) calls.set(event.index, before + 1)
+        if (isNew) this.#calls[event.index] = before + 1
         return
       }
       case 'finish':
-        ofChoice(event.index, 'finished')
-        finished.set(event.index, event.reason)
+        this.#ofChoice(event.index, 'finished')
+        this.#finished[event.index] = event.reason
+        this.#ends++
         return
       case 'usage':
-        usage = event.usage
-        hops = event.hops
+        this.#usage = event.usage
+        this.#hops = event.hops
     }
   }
 
-  return {
-    head: { id, created, model },
-    n,
-    get started() {
-      return started
-    },
-    get chain() {
-      return hops !== undefined && hops.length > 0 ? hops : chain
-    },
-    fingerprint: () =>
-      fingerprint(
-        model,
-        chain.map(({ numericsClass }) => numericsClass)
-      ),
-    note,
-    usage() {
-      if (finished.size < n) throw misbehaved('it ended without a finish reason')
-      if (usage === undefined) throw misbehaved('it ended without its token counts')
-      return usage
-    },
-    end(outcome, error) {
-      const finishReason = finished.get(0)
-      return admission.end({
-        id,
-        kind,
-        model,
-        created,
-        stream,
-        outcome,
-        ...(finishReason !== undefined && { finishReason }),
-        // Who leaves before the end has used what was made for him all the same.
-        ...((usage !== undefined || started) && { usage: usage ?? counted }),
-        ...(started && { chain }),
-        ...(relaxed !== undefined && { relaxed }),
-        ...(hops !== undefined && { hops }),
-        ...(firstTokenMs !== undefined && { firstTokenMs }),
-        durationMs: clock.monotonic() - init.startedAt,
-        ...(error !== undefined && { error })
-      })
+  #ofChoice(index: number, what: string): void {
+    if (!Number.isInteger(index) || index < 0 || index >= this.n)
+      throw misbehaved(`there is no choice ${index}`)
+    if (this.#finished[index] !== undefined) throw misbehaved(`it ${what} after its end`)
+  }
+
+  #showed(): void {
+    this.#firstTokenMs ??= this.#clock.monotonic() - this.#init.startedAt
+  }
+
+  usage(): Usage {
+    if (this.#ends < this.n) throw misbehaved('it ended without a finish reason')
+    if (this.#usage === undefined) throw misbehaved('it ended without its token counts')
+    return this.#usage
+  }
+
+  end(outcome: AnswerOutcome['outcome'], error?: unknown): Promise<string | undefined> {
+    const { kind, stream, startedAt } = this.#init
+    const told: AnswerOutcome = {
+      ...this.head,
+      kind,
+      stream,
+      outcome,
+      durationMs: this.#clock.monotonic() - startedAt
     }
+    const finishReason = this.#finished[0]
+    if (finishReason !== undefined) told.finishReason = finishReason
+    // Who leaves before the end has used what was made for him all the same.
+    if (this.#usage !== undefined || this.started) told.usage = this.#usage ?? this.#counted
+    if (this.started) told.chain = this.#chain
+    if (this.#relaxed !== undefined) told.relaxed = this.#relaxed
+    if (this.#hops !== undefined) told.hops = this.#hops
+    if (this.#firstTokenMs !== undefined) told.firstTokenMs = this.#firstTokenMs
+    if (error !== undefined) told.error = error
+    return this.#admission.end(told)
   }
 }
 

@@ -11,6 +11,7 @@ import {
 } from '@kwaai/interface'
 import { createMemoryStore, systemClock, systemRandom } from '@kwaai/interface/memory'
 import { createAdmissions, type OutcomeRecorder } from './admission.ts'
+import { FetchRequest, type ApiRequest, type CallerFacts } from './api-request.ts'
 import { createApiMetrics } from './api-metrics.ts'
 import { createCatalogue } from './catalogue.ts'
 import { createChatHandler } from './chat-handler.ts'
@@ -24,9 +25,10 @@ import {
   DEFAULT_STALL_TIMEOUT_MS,
   MAX_CALLER_LENGTH
 } from './constants.ts'
+import type { RequestContext } from './context.ts'
 import type { ApiKey, ApiKeys } from './keys.ts'
 import { createModelHandler, createModelsHandler } from './models-handlers.ts'
-import { clientGone, logFailure, refusalOf, RequestRefused } from './refusals.ts'
+import { clientGone, invalidAddress, logFailure, refusalOf, RequestRefused } from './refusals.ts'
 import { createEmbeddingHandler } from './embedding-handler.ts'
 import { createExplainHandler } from './explain-handler.ts'
 import { createOpenApiHandler } from './openapi/document.ts'
@@ -38,7 +40,7 @@ import { refuse, rememberAnswer, toResponse, type Reply } from './replies.ts'
 import type { HandlerInit } from './respond.ts'
 import { createRateLimits } from './rate-limits.ts'
 import { createResponseRoutes, type ResponseStoreInit } from './responses-api/routes.ts'
-import { createRouter, type Arrival, type RequestFacts, type Route } from './routes.ts'
+import { createRouter, type RequestFacts, type Route } from './routes.ts'
 import { createHealthHandler, createMetricsHandler, createReadyHandler } from './status-handlers.ts'
 
 /** Options of {@link createApi}; every one has a default. */
@@ -62,7 +64,7 @@ export interface ApiInit extends GuardInit {
    * name it keeps nothing. Default: the key's id where there are keys; else this machine's user, and each page
    * (by `Origin`) for itself; nobody by name where `allowedHosts` lets others in.
    */
-  caller?: (request: Request) => string | undefined
+  caller?: (request: CallerFacts) => string | undefined
   /**
    * What a request without keys has to show (`Authorization: Bearer`) to take away what is kept here (DELETE): 20
    * to 200 characters. Default: nobody may. With keys a key does.
@@ -190,10 +192,10 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
 
   const failed = (
     error: unknown,
-    { request, requestId }: Pick<Arrival, 'request' | 'requestId'>,
+    { request, requestId }: Pick<RequestContext, 'request' | 'requestId'>,
     facts: RequestFacts
   ): Reply => {
-    const refusal = request.signal.aborted ? clientGone : refusalOf(error, retryAfterMs)
+    const refusal = request.gone ? clientGone : refusalOf(error, retryAfterMs)
     if (refusal.status >= 500 && !(error instanceof RequestRefused)) logFailure(logger, requestId, error)
     facts.code = refusal.code
     return refuse(refusal)
@@ -213,83 +215,84 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     failed
   )
 
-  const arrivalOf = (
-    request: Request,
+  const contextOf = (
+    request: ApiRequest,
     requestId: string,
     startedAt: number,
     key: ApiKey | undefined
-  ): Arrival => {
+  ): RequestContext => {
     const caller = key === undefined ? nameOf(request) : key.id
     return {
       request,
       requestId,
       startedAt,
       caller,
+      params: noParams,
       mayUse: (model) => key === undefined || key.models === 'all' || key.models.includes(model),
-      admit: () =>
-        admissions.admit({ requestId, caller, ...(key !== undefined && { begin: () => limits.begin(key) }) })
+      admit: () => admissions.admit({ requestId, caller, begin: key && (() => limits.begin(key)) })
     }
   }
 
-  const answer = async (request: Request): Promise<Reply> => {
+  const answer = async (request: ApiRequest): Promise<Reply> => {
     const startedAt = clock.monotonic()
     const requestId = requestIdOf(request, random)
     const facts: RequestFacts = {}
     let path = ''
     let key: ApiKey | undefined
-    let response: Reply
+    let reply: Reply
     try {
       path = pathOf(request)
       guard.check(request)
       if (guard.isPreflight(request)) {
-        response = new Response(null, { status: 204 })
+        reply = { status: 204, headers: {}, body: undefined }
       } else {
-        key = await gate.check(request, path)
-        // By what it is not: `/%761/…` leads to `/v1/…` too.
-        if (key !== undefined && path !== '/metrics') limits.request(key)
-        response = await route(arrivalOf(request, requestId, startedAt, key), facts, path)
+        if (!gate.isOpen(path)) {
+          key = await gate.check(request)
+          // By what it is not: `/%761/…` leads to `/v1/…` too.
+          if (path !== '/metrics') limits.request(key)
+        }
+        reply = await route(contextOf(request, requestId, startedAt, key), facts)
       }
     } catch (error) {
-      response = failed(error, { request, requestId }, facts)
+      reply = failed(error, { request, requestId }, facts)
     }
 
-    response.headers.set('x-request-id', requestId)
-    response.headers.set('x-content-type-options', 'nosniff')
-    for (const [name, value] of Object.entries(guard.corsHeaders(request))) response.headers.set(name, value)
-    if (key !== undefined)
-      for (const [name, value] of Object.entries(limits.headers(key))) response.headers.set(name, value)
+    const { status, headers } = reply
+    headers['x-request-id'] = requestId
+    headers['x-content-type-options'] = 'nosniff'
+    Object.assign(headers, guard.corsHeaders(request), key && limits.headers(key))
     if (facts.code !== undefined) metrics.refused(facts.code)
-    metrics.request(facts.route ?? 'none', request.method, response.status)
+    metrics.request(facts.route ?? 'none', request.method, status)
     logger?.log('info', 'api.request', {
       requestId,
       method: request.method,
       path: path.slice(0, 100),
-      status: response.status,
+      status,
       ...(facts.code !== undefined && { code: facts.code }),
       ...(key !== undefined && { caller: key.id }),
       durationMs: clock.monotonic() - startedAt
     })
-    return response
+    return reply
   }
 
-  const api: Api = { fetch: async (request) => toResponse(await answer(request)) }
+  const api: Api = { fetch: async (request) => toResponse(await answer(new FetchRequest(request))) }
   rememberAnswer(api, answer)
   return api
 }
 
-/** Some servers hand over a request whose Host is none, and say so when its address is asked for. */
-function pathOf(request: Request): string {
+const noParams: RequestContext['params'] = {}
+
+function pathOf(request: ApiRequest): string {
   try {
-    return new URL(request.url).pathname
+    return request.path
   } catch (error) {
-    const message = 'The request target or Host is invalid'
-    throw new RequestRefused({ status: 400, code: 'invalid_request', message }, error)
+    throw new RequestRefused(invalidAddress, error)
   }
 }
 
 /** Whoever reaches a loopback port is this machine's user, but for the pages open there. */
-function localCaller(request: Request): string {
-  return (request.headers.get('origin') ?? 'local').slice(0, MAX_CALLER_LENGTH)
+function localCaller(request: ApiRequest): string {
+  return (request.header('origin') ?? 'local').slice(0, MAX_CALLER_LENGTH)
 }
 
 function positive(value: number, name: string): number {

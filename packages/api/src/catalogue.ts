@@ -9,6 +9,7 @@ import {
   type Logger,
   type ModelDescription
 } from '@kwaai/interface'
+import type { ApiRequest } from './api-request.ts'
 import { invalid, modelNotFound, RequestRefused, textOf, unavailable } from './refusals.ts'
 
 /** A model and what it says of itself. */
@@ -23,20 +24,23 @@ export interface EmbedderEntry {
   description: EmbedderDescription
 }
 
+/** The signal is asked for only where somebody has to be waited for. */
+type Asking = Pick<ApiRequest, 'signal'>
+
 /** The models and embedders a request can name. */
 export interface Catalogue {
   /** All models that describe themselves in time, in the order given. */
-  list(signal: AbortSignal): Promise<CatalogueEntry[]>
+  list(options: Asking): Promise<CatalogueEntry[]>
   /** All embedders that do. */
-  embedders(signal: AbortSignal): Promise<EmbedderEntry[]>
+  embedders(options: Asking): Promise<EmbedderEntry[]>
   /**
    * The model of a name, with what it said of itself before: its name stays, what else it says may have changed.
    * @throws A `RequestRefused` with 404 when no model has it, 503 when one that may have it is silent, 400 when it
    * is an embedder's.
    */
-  find(id: string, signal: AbortSignal): Promise<CatalogueEntry>
+  find(id: string, options: Asking): Promise<CatalogueEntry>
   /** The embedder of a name, or the model, which may make embeddings too. @throws as `find` does. */
-  findAny(id: string, signal: AbortSignal): Promise<EmbedderEntry | CatalogueEntry>
+  findAny(id: string, options: Asking): Promise<EmbedderEntry | CatalogueEntry>
 }
 
 /** What a catalogue is made of. */
@@ -107,9 +111,10 @@ export function createCatalogue(init: CatalogueInit): Catalogue {
         )
       : modelNotFound(id)
 
-  const find: Catalogue['find'] = async (id, signal) => {
+  const find: Catalogue['find'] = async (id, options) => {
     const remembered = findRemembered(id)
     if (remembered !== undefined) return remembered
+    const { signal } = options
     const entries = await allModels(signal)
     const found = entries.find((entry) => entry?.description.id === id)
     if (found !== undefined) return found
@@ -123,7 +128,7 @@ export function createCatalogue(init: CatalogueInit): Catalogue {
     throw notFound(id, entries.includes(undefined))
   }
 
-  const findAny: Catalogue['findAny'] = async (id, signal) => {
+  const findAny: Catalogue['findAny'] = async (id, { signal }) => {
     const [texts, vectors] = await Promise.all([allModels(signal), allEmbedders(signal)])
     const entries = [...vectors, ...texts]
     const found = entries.find((entry) => entry?.description.id === id)
@@ -132,8 +137,8 @@ export function createCatalogue(init: CatalogueInit): Catalogue {
   }
 
   return {
-    list: async (signal) => (await allModels(signal)).filter((entry) => entry !== undefined),
-    embedders: async (signal) => (await allEmbedders(signal)).filter((entry) => entry !== undefined),
+    list: async ({ signal }) => (await allModels(signal)).filter((entry) => entry !== undefined),
+    embedders: async ({ signal }) => (await allEmbedders(signal)).filter((entry) => entry !== undefined),
     find,
     findAny
   }

@@ -1,3 +1,4 @@
+import { throwIfGone } from './api-request.ts'
 import { readJsonObject } from './body.ts'
 import { createChatCollector, createChatWriter } from './chat.ts'
 import { parseChatRequest } from './chat-request.ts'
@@ -12,12 +13,12 @@ export function createChatHandler(init: HandlerInit): Handler {
       const { request, caller } = context
       const parsed = parseChatRequest(await readJsonObject(request, init.maxBodyBytes))
       if (!context.mayUse(parsed.model)) throw modelNotFound(parsed.model)
-      const { model, description } = await init.catalogue.find(parsed.model, request.signal)
-      request.signal.throwIfAborted()
+      const { model, description } = await init.catalogue.find(parsed.model, request)
+      throwIfGone(request)
       const asked = { ...parsed.request, ...(caller !== undefined && { caller }) }
       const logprobs = asked.logprobs !== undefined
       const { includeUsage, words, ignored, stream } = parsed
-      return respond(init, context, admission, {
+      return await respond(init, context, admission, {
         kind: 'chat',
         idPrefix: 'chatcmpl-',
         model: description.id,

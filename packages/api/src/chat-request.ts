@@ -7,7 +7,7 @@ import {
   toGenerationOptions
 } from './generation-options.ts'
 import { incomingMessage, toChatMessages, type IncomingMessage } from './messages.ts'
-import { is, isEmpty, never, parseFields, type NotHonoured } from './parsing.ts'
+import { is, isEmpty, never, createFieldParser, type NotHonoured } from './parsing.ts'
 import { invalid, type RequestWords } from './refusals.ts'
 import { responseFormatField, toConstraint, type ResponseFormat } from './response-format.ts'
 import { toolAtFault, toolChoiceField, toolsField, toToolOptions, type ToolFields } from './tools.ts'
@@ -61,6 +61,8 @@ export const chatNotHonoured: NotHonoured = {
   store: is(false)
 }
 
+const parseBody = createFieldParser(chatRequestSchema, chatNotHonoured)
+
 /** A validated request. */
 export interface ParsedChatRequest {
   model: string
@@ -77,7 +79,7 @@ export interface ParsedChatRequest {
  * @throws A `RequestRefused` with 400 that names the parameter.
  */
 export function parseChatRequest(body: Readonly<Record<string, unknown>>): ParsedChatRequest {
-  const { fields, ignored } = parseFields(chatRequestSchema, body, chatNotHonoured)
+  const { fields, ignored } = parseBody(body)
   const includeUsage = includesUsage(fields)
   const maxTokens = fields.max_completion_tokens ?? fields.max_tokens
   if (fields.max_tokens !== undefined && fields.max_tokens !== maxTokens)

@@ -1,3 +1,4 @@
+import { throwIfGone } from './api-request.ts'
 import { readJsonObject } from './body.ts'
 import { parseCompletionRequest } from './completion-request.ts'
 import { completeEach, createCompletionCollector, createCompletionWriter } from './completions.ts'
@@ -12,14 +13,14 @@ export function createCompletionHandler(init: HandlerInit): Handler {
       const { request, caller } = context
       const parsed = parseCompletionRequest(await readJsonObject(request, init.maxBodyBytes))
       if (!context.mayUse(parsed.model)) throw modelNotFound(parsed.model)
-      const { model, description } = await init.catalogue.find(parsed.model, request.signal)
-      request.signal.throwIfAborted()
+      const { model, description } = await init.catalogue.find(parsed.model, request)
+      throwIfGone(request)
       const { n, echoes, stream, includeUsage, words, ignored } = parsed
       const asked = parsed.requests.map((one) => ({ ...one, ...(caller !== undefined && { caller }) }))
       const [first, ...others] = asked
       const logprobs = first?.logprobs !== undefined
       const form = { n, echoes, logprobs }
-      return respond(init, context, admission, {
+      return await respond(init, context, admission, {
         kind: 'completion',
         idPrefix: 'cmpl-',
         model: description.id,

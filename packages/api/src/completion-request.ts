@@ -8,7 +8,7 @@ import {
   toGenerationOptions,
   type GenerationFields
 } from './generation-options.ts'
-import { is, parseFields, type NotHonoured } from './parsing.ts'
+import { is, createFieldParser, type NotHonoured } from './parsing.ts'
 import { invalid, unsupported, type RequestWords } from './refusals.ts'
 
 const tokens = z.array(z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)).min(1)
@@ -55,6 +55,8 @@ export const completionRequestSchema: z.ZodType<CompletionFields> = z.object({
 /** Fields of OpenAI that are known, not honoured, and refused unless they ask for nothing. */
 export const completionNotHonoured: NotHonoured = { suffix: is('') }
 
+const parseBody = createFieldParser(completionRequestSchema, completionNotHonoured)
+
 /** A validated request. */
 export interface ParsedCompletionRequest {
   model: string
@@ -76,7 +78,7 @@ export interface ParsedCompletionRequest {
  * @throws A `RequestRefused` with 400 that names the parameter.
  */
 export function parseCompletionRequest(body: Readonly<Record<string, unknown>>): ParsedCompletionRequest {
-  const { fields, ignored } = parseFields(completionRequestSchema, body, completionNotHonoured)
+  const { fields, ignored } = parseBody(body)
   const includeUsage = includesUsage(fields)
   const { n = 1, best_of: bestOf, logprobs, echo = false } = fields
   if (bestOf !== undefined && bestOf !== n) throw unsupported('best_of', `: it has to be equal to 'n'`)

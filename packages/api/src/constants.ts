@@ -131,3 +131,8 @@ export const DEFAULT_PROVENANCE_PER_CALLER = 10_000
 
 /** Bytes of all records together at most; one has about 700. */
 export const DEFAULT_PROVENANCE_BYTES: number = 16 * 1024 * 1024
+
+/** Bytes of a request that are passed over at most once it has its answer. */
+export const MAX_UNREAD_BYTES: number = 64 * 1024 * 1024
+/** How long they are. */
+export const UNREAD_TIMEOUT_MS: number = 500

@@ -1,3 +1,4 @@
+import type { ApiRequest } from './api-request.ts'
 import type { Reply } from './replies.ts'
 import type { ChainHop, FinishReason, HopAccount, RouteConstraintName, Usage } from '@kwaai/interface'
 
@@ -41,7 +42,7 @@ export interface Admission {
 
 /** One request, as its handler sees it. */
 export interface RequestContext {
-  readonly request: Request
+  readonly request: ApiRequest
   readonly requestId: string
   /** The named parts of the address, such as `id`, decoded. */
   readonly params: Readonly<Record<string, string>>

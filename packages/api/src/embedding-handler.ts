@@ -20,7 +20,7 @@ export function createEmbeddingHandler(init: HandlerInit): Handler {
       const { request, requestId } = context
       const parsed = parseEmbeddingRequest(await readJsonObject(request, init.maxBodyBytes))
       if (!context.mayUse(parsed.model)) throw modelNotFound(parsed.model)
-      const entry = await init.catalogue.findAny(parsed.model, request.signal)
+      const entry = await init.catalogue.findAny(parsed.model, request)
       request.signal.throwIfAborted()
       if ('embedder' in entry) checkDimensions(parsed.dimensions, entry.description.dimensions)
       const embedder = 'embedder' in entry ? entry.embedder : entry.model

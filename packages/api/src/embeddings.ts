@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { misbehaved } from './answer.ts'
 import { each, textOrTokens, type TextOrTokens } from './completion-request.ts'
 import { MAX_EMBEDDING_INPUTS } from './constants.ts'
-import { parseFields } from './parsing.ts'
+import { createFieldParser } from './parsing.ts'
 import { invalid } from './refusals.ts'
 
 /** The body of `POST /v1/embeddings`: what is honoured of it. */
@@ -34,12 +34,14 @@ export interface ParsedEmbeddingRequest {
   ignored: readonly string[]
 }
 
+const parseBody = createFieldParser(embeddingRequestSchema, {})
+
 /**
  * Validates the body of `POST /v1/embeddings`. A null field counts as absent.
  * @throws A `RequestRefused` with 400 that names the parameter.
  */
 export function parseEmbeddingRequest(body: Readonly<Record<string, unknown>>): ParsedEmbeddingRequest {
-  const { fields, ignored } = parseFields(embeddingRequestSchema, body, {})
+  const { fields, ignored } = parseBody(body)
   return {
     model: fields.model,
     input: each(fields.input),

@@ -33,7 +33,7 @@ export interface FrameReader {
 /** What watches over a reader. */
 export interface ReaderWatch {
   /** True once it was given up or its client is gone. */
-  readonly ended: boolean
+  ended(): boolean
   /** The reader wants a frame. */
   asked(): void
   /** The reader got one. */
@@ -74,9 +74,7 @@ export function watchReader(init: EventStreamInit, reader: FrameReader): ReaderW
   init.signal.addEventListener('abort', abort)
 
   return {
-    get ended() {
-      return done.signal.aborted
-    },
+    ended: () => done.signal.aborted,
     asked() {
       stalledMs = 0
     },
@@ -116,7 +114,7 @@ export function createEventStream(init: EventStreamInit): ReadableStream<Uint8Ar
           init.signal.throwIfAborted()
           const frame = await frames.next()
           init.signal.throwIfAborted()
-          if (watch?.ended === true) return
+          if (watch?.ended() === true) return
           watch?.served()
           if (frame.done !== true) return controller.enqueue(encoder.encode(frame.value))
           watch?.end()

@@ -20,8 +20,8 @@ export function createExplainHandler(catalogue: Catalogue, retryAfterMs: number)
     if (id !== undefined && !mayUse(id)) throw modelNotFound(id)
     const found =
       id === undefined
-        ? (await catalogue.list(signal)).find(({ description }) => mayUse(description.id))
-        : await catalogue.find(id, signal)
+        ? (await catalogue.list(request)).find(({ description }) => mayUse(description.id))
+        : await catalogue.find(id, request)
     if (found === undefined) throw modelNotFound('')
     const { model, description } = found
     if (model.explain === undefined)

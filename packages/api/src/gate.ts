@@ -1,4 +1,5 @@
 import { KwaaiError } from '@kwaai/interface'
+import type { ApiRequest } from './api-request.ts'
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from './constants.ts'
 import { equalText, type ApiKey, type ApiKeys } from './keys.ts'
 import { RequestRefused } from './refusals.ts'
@@ -11,13 +12,15 @@ export interface GateInit {
 
 /** Decides by its `Authorization` whether a request may go on. */
 export interface Gate {
+  /** Whether no key is asked for at this path. */
+  isOpen(path: string): boolean
   /**
-   * @returns the key of the request, where keys are asked for.
-   * @throws A `RequestRefused` with 401 when the request needs a key and has none that holds.
+   * @returns the key of the request.
+   * @throws A `RequestRefused` with 401 when it has none that holds.
    */
-  check(request: Request, path: string): Promise<ApiKey | undefined>
+  check(request: ApiRequest): Promise<ApiKey>
   /** @throws A `RequestRefused` with 401 when the request may not take away what is kept here. */
-  checkChange(request: Request): void
+  checkChange(request: ApiRequest): void
 }
 
 /** What monitors and tools ask before anybody has a key. All else needs one, addresses to come too. */
@@ -35,12 +38,13 @@ export function createGate({ keys, token }: GateInit): Gate {
       `Cannot make the API: token has ${token.length} characters, it has to have ${MIN_TOKEN_LENGTH} to ${MAX_TOKEN_LENGTH}`
     )
 
-  const check: Gate['check'] = async (request, path) => {
-    if (keys === undefined || openPaths.has(path)) return undefined
+  const isOpen: Gate['isOpen'] = (path) => keys === undefined || openPaths.has(path)
+
+  const check: Gate['check'] = async (request) => {
     const secret = bearerOf(request)
     if (secret === undefined)
       throw unauthorized(`This server needs an API key: send 'Authorization: Bearer' and the key`)
-    const key = await keys.authenticate(secret, { signal: request.signal })
+    const key = await keys?.authenticate(secret, { signal: request.signal })
     if (key === undefined)
       throw unauthorized('The API key is not known here, was revoked or has expired', true)
     return key
@@ -57,12 +61,12 @@ export function createGate({ keys, token }: GateInit): Gate {
     )
   }
 
-  return { check, checkChange }
+  return { isOpen, check, checkChange }
 }
 
 /** The credentials of RFC 6750 §2.1; the scheme's case does not count (RFC 9110 §11.1). */
-function bearerOf(request: Request): string | undefined {
-  const header = request.headers.get('authorization')
+function bearerOf(request: ApiRequest): string | undefined {
+  const header = request.header('authorization')
   const found = header === null ? undefined : /^bearer +(\S+) *$/i.exec(header)?.[1]
   return found === undefined || found.length > MAX_TOKEN_LENGTH ? undefined : found
 }

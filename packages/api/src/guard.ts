@@ -1,3 +1,4 @@
+import type { ApiRequest } from './api-request.ts'
 import { MAX_PREFLIGHT_HEADERS } from './constants.ts'
 import { RequestRefused } from './refusals.ts'
 
@@ -12,11 +13,11 @@ export interface GuardInit {
 /** The checks made before a request is looked at. */
 export interface Guard {
   /** @throws A `RequestRefused` with 403 when the request is a page's that has no business here. */
-  check(request: Request): void
+  check(request: ApiRequest): void
   /** The CORS headers of an answer; none unless the origin is on the list. */
-  corsHeaders(request: Request): Record<string, string>
+  corsHeaders(request: ApiRequest): Record<string, string>
   /** True for the question a browser asks before a request of a page on the list. */
-  isPreflight(request: Request): boolean
+  isPreflight(request: ApiRequest): boolean
 }
 
 /** True for names that can only mean this machine (RFC 6761 §6.3, RFC 5735, RFC 4291). */
@@ -47,24 +48,24 @@ export function createGuard(init: GuardInit): Guard {
     return lastHost.host
   }
 
-  const check = (request: Request): void => {
-    const host = hostOf(request.headers.get('host') ?? new URL(request.url).host)
+  const check = (request: ApiRequest): void => {
+    const host = hostOf(request.header('host') ?? new URL(request.url).host)
     if (host === undefined || !(hosts.has('*') || hosts.has(host.hostname) || isLoopback(host.hostname)))
       throw forbidden('host_not_allowed', 'This server does not answer to the name in the Host header')
-    const origin = request.headers.get('origin')
+    const origin = request.header('origin')
     if (origin !== null) {
       if (listed(origin)) return
       const from = parse(origin)
       if (from === undefined || !(isLoopback(from.hostname) || from.host === host.host))
         throw forbidden('origin_not_allowed', 'This server does not answer to pages of other sites')
-    } else if (request.headers.get('sec-fetch-site') === 'cross-site' && !origins.has('*')) {
+    } else if (request.header('sec-fetch-site') === 'cross-site' && !origins.has('*')) {
       throw forbidden('origin_not_allowed', 'This server does not answer to pages of other sites')
     }
   }
 
-  const corsHeaders = (request: Request): Record<string, string> => {
+  const corsHeaders = (request: ApiRequest): Record<string, string> => {
     if (origins.size === 0) return {}
-    const origin = request.headers.get('origin')
+    const origin = request.header('origin')
     if (origin === null || !listed(origin)) return { vary: 'Origin' }
     const headers = {
       vary: 'Origin',
@@ -78,17 +79,17 @@ export function createGuard(init: GuardInit): Guard {
       'access-control-allow-headers': wantedHeaders(request),
       'access-control-max-age': '600',
       // Pages of the open network ask before they reach into a local one (WICG Private Network Access).
-      ...(request.headers.get('access-control-request-private-network') === 'true' && {
+      ...(request.header('access-control-request-private-network') === 'true' && {
         'access-control-allow-private-network': 'true'
       })
     }
   }
 
-  const isPreflight = (request: Request): boolean => {
-    const origin = request.headers.get('origin')
+  const isPreflight = (request: ApiRequest): boolean => {
+    const origin = request.header('origin')
     return (
       request.method === 'OPTIONS' &&
-      request.headers.has('access-control-request-method') &&
+      request.header('access-control-request-method') !== null &&
       origin !== null &&
       listed(origin)
     )
@@ -116,8 +117,8 @@ const exposedHeaders: string = [
 ].join(', ')
 
 /** Of the headers a page wants to send those that mean something here. */
-function wantedHeaders(request: Request): string {
-  const wanted = (request.headers.get('access-control-request-headers') ?? '')
+function wantedHeaders(request: ApiRequest): string {
+  const wanted = (request.header('access-control-request-headers') ?? '')
     .split(',', MAX_PREFLIGHT_HEADERS)
     .map((name) => name.trim().toLowerCase())
     .filter((name) => knownHeader.test(name))

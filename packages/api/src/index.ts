@@ -18,6 +18,7 @@ export {
 } from './keys.ts'
 export type { EndedAnswer, OutcomeRecorder } from './admission.ts'
 export type { AnswerKind, AnswerOutcome } from './context.ts'
+export type { CallerFacts } from './api-request.ts'
 export type { GuardInit } from './guard.ts'
 export type { ApiErrorCode } from './errors.ts'
 export type { ErrorObject } from './refusals.ts'

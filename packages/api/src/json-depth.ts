@@ -6,8 +6,8 @@ const BACKSLASH = 0x5c
  * every other walk of the value needs one for; so it is known before the text is parsed.
  */
 export function nestsWithin(text: string, levels: number): boolean {
-  // A text that is no deeper than long needs no look.
-  if (text.length <= levels) return true
+  // A text that opens no more than that needs no closer look.
+  if (opensWithin(text, levels)) return true
   let depth = 0
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
@@ -21,6 +21,16 @@ export function nestsWithin(text: string, levels: number): boolean {
     if (bracket === 0x5b && ++depth > levels) return false
     if (bracket === 0x5d) depth--
   }
+  return true
+}
+
+/** Whether there are no more than `most` brackets and braces that open, those in strings too. */
+function opensWithin(text: string, most: number): boolean {
+  if (text.length <= most) return true
+  let opened = 0
+  for (const bracket of '{[')
+    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1))
+      if (++opened > most) return false
   return true
 }
 

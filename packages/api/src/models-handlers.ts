@@ -7,10 +7,7 @@ import { embedderObject, modelObject, type EmbedderObject, type ModelObject } fr
 /** Makes the handler of `GET /v1/models`: those that the caller may use, the ones that chat first. */
 export function createModelsHandler(catalogue: Catalogue): Handler {
   return async ({ request, mayUse }) => {
-    const [models, embedders] = await Promise.all([
-      catalogue.list(request.signal),
-      catalogue.embedders(request.signal)
-    ])
+    const [models, embedders] = await Promise.all([catalogue.list(request), catalogue.embedders(request)])
     const usable = [...models, ...embedders].filter(({ description }) => mayUse(description.id))
     return reply({ object: 'list', data: usable.map(objectOf) })
   }
@@ -21,7 +18,7 @@ export function createModelHandler(catalogue: Catalogue): Handler {
   return async ({ request, params, mayUse }) => {
     const id = params['id'] ?? ''
     if (!mayUse(id)) throw modelNotFound(id)
-    return reply(objectOf(await catalogue.findAny(id, request.signal)))
+    return reply(objectOf(await catalogue.findAny(id, request)))
   }
 }
 

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { invalid, unsupported } from './refusals.ts'
+import { takesAsIs } from './takes-as-is.ts'
 
 /** What is known of a field that is not honoured: the values of it that ask for nothing. */
 export type NotHonoured = Readonly<Record<string, z.ZodType>>
@@ -20,12 +21,24 @@ const maxIgnored = 50
  */
 export const untilFirst: z.core.ParseContextInternal<z.core.$ZodIssue> = { abortEarly: true }
 
+/** Checks a body. @throws A `RequestRefused` with 400 that names the parameter. */
+export type FieldParser<T> = (body: Readonly<Record<string, unknown>>) => ParsedFields<T>
+
 /**
- * Checks a body against its schema. A null field counts as absent, as with OpenAI.
+ * Makes the check of bodies against a schema. A null field counts as absent, as with OpenAI.
  * @param notHonoured fields that are known and refused by name unless they ask for nothing
- * @throws A `RequestRefused` with 400 that names the parameter.
  */
-export function parseFields<T>(
+export function createFieldParser<T>(schema: z.ZodType<T>, notHonoured: NotHonoured): FieldParser<T> {
+  let asIs: ((body: unknown) => boolean) | undefined
+  return (body) => {
+    asIs ??= takesAsIs(schema)
+    // Nearly all bodies are right and have nothing else in them: a look is enough.
+    if (asIs(body)) return { fields: body as T, ignored: [] }
+    return parseFields(schema, body, notHonoured)
+  }
+}
+
+function parseFields<T>(
   schema: z.ZodType<T>,
   body: Readonly<Record<string, unknown>>,
   notHonoured: NotHonoured

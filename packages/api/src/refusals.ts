@@ -136,6 +136,13 @@ export const clientGone: Refusal = {
   message: 'The client ended the request'
 }
 
+/** What a request is told whose target or Host makes no address. */
+export const invalidAddress: Refusal = {
+  status: 400,
+  code: 'invalid_request',
+  message: 'The request target or Host is invalid'
+}
+
 /** A refusal as the OpenAI error object. */
 export function errorObject(refusal: Refusal): ErrorObject {
   return {

@@ -1,41 +1,35 @@
 import { createEventStream, type EventStreamInit } from './event-stream.ts'
 import { errorObject, type Refusal } from './refusals.ts'
+import type { ApiRequest } from './api-request.ts'
 
 /**
- * An answer whose body is no stream yet. A door that writes to a socket writes it as it is, at a fraction of what
- * a stream of the platform costs; everybody else gets a `Response`.
+ * What a handler answers with: no `Response` yet. A door that writes to a socket writes it as it is, at a fraction
+ * of what a `Response` costs.
  */
-export interface PlainReply {
+export interface Reply {
   readonly status: number
   /** By name in lower case. */
-  readonly headers: Map<string, string>
+  readonly headers: Record<string, string>
   /** Text, or events that are made when they are asked for. */
-  readonly plain: string | EventStreamInit
+  readonly body: string | EventStreamInit | undefined
 }
 
-/** What a handler answers with. */
-export type Reply = Response | PlainReply
-
 /** A JSON answer. */
-export function reply(
-  value: unknown,
-  status = 200,
-  headers: Readonly<Record<string, string>> = {}
-): PlainReply {
-  const all = { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers }
-  return { status, headers: new Map(Object.entries(all)), plain: JSON.stringify(value) }
+export function reply(value: unknown, status = 200, headers?: Readonly<Record<string, string>>): Reply {
+  return {
+    status,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+    body: JSON.stringify(value)
+  }
 }
 
 /** A refusal as an answer with OpenAI's error object. */
-export function refuse(refusal: Refusal): PlainReply {
+export function refuse(refusal: Refusal): Reply {
   return reply(errorObject(refusal), refusal.status, refusal.headers)
 }
 
 /** Server-sent events as an answer. */
-export function replyWithEvents(
-  events: EventStreamInit,
-  headers: Readonly<Record<string, string>>
-): PlainReply {
+export function replyWithEvents(events: EventStreamInit, headers: Readonly<Record<string, string>>): Reply {
   const all = {
     ...headers,
     'content-type': 'text/event-stream; charset=utf-8',
@@ -43,18 +37,15 @@ export function replyWithEvents(
     // nginx would collect the stream before it passes it on.
     'x-accel-buffering': 'no'
   }
-  return { status: 200, headers: new Map(Object.entries(all)), plain: events }
+  return { status: 200, headers: all, body: events }
 }
 
 /** The answer as everybody knows it. */
-export function toResponse(answer: Reply): Response {
-  if (!('plain' in answer)) return answer
-  const { status, headers, plain } = answer
-  const body = typeof plain === 'string' ? plain : createEventStream(plain)
-  return new Response(body, { status, headers: [...headers] })
+export function toResponse({ status, headers, body }: Reply): Response {
+  return new Response(typeof body === 'object' ? createEventStream(body) : body, { status, headers })
 }
 
-type Answer = (request: Request) => Promise<Reply>
+type Answer = (request: ApiRequest) => Promise<Reply>
 const answers = new WeakMap<object, Answer>()
 
 /** Lets doors of this room have the answers of an API before they become a `Response`. */

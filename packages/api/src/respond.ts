@@ -97,7 +97,7 @@ export async function respond(
       logFailure(logger, requestId, error)
       return undefined
     })
-  const generation = startGeneration(task.open, request.signal, () => {
+  const generation = startGeneration(task.open, request, () => {
     // Other ends are told by whoever reads the events: an end that breaks the contract is a failure.
     if (generation.signal.aborted) void end('cancelled')
   })
@@ -105,10 +105,10 @@ export async function respond(
   try {
     if (!stream) {
       const collector = task.collector(answer)
-      for (let event = await generation.next(); event !== undefined; event = await generation.next()) {
+      await generation.each((event) => {
         answer.note(event)
         collector.add(event)
-      }
+      })
       const value = await collector.value()
       const receipt = await end('completed')
       return reply(value, 200, {
@@ -144,7 +144,7 @@ export async function respond(
       }
     )
   } catch (error) {
-    if (request.signal.aborted) throw error
+    if (request.gone) throw error
     const refusal = refusalOf(error, init.retryAfterMs, task.words)
     if (refusal.status < 500 && !answer.started) admission.release()
     else await end('failed', error)

@@ -20,16 +20,13 @@ export interface RequestFacts {
   code?: string
 }
 
-/** A request before it is known what it asks for. */
-export type Arrival = Omit<RequestContext, 'params'>
-
 interface Bindings {
-  arrival: Arrival
+  context: RequestContext
   facts: RequestFacts
 }
 
-/** Finds the handler of a request. */
-export type Router = (arrival: Arrival, facts: RequestFacts, path: string) => Promise<Reply>
+/** Finds the handler of a request. Its context has no `params` yet. */
+export type Router = (context: RequestContext, facts: RequestFacts) => Promise<Reply>
 
 /**
  * Sends requests where they belong: 404 for an address that is not in the table, 405 with `Allow` for a method
@@ -38,15 +35,15 @@ export type Router = (arrival: Arrival, facts: RequestFacts, path: string) => Pr
  */
 export function createRouter(
   routes: readonly Route[],
-  failed: (error: unknown, arrival: Arrival, facts: RequestFacts) => Reply
+  failed: (error: unknown, context: RequestContext, facts: RequestFacts) => Reply
 ): Router {
   const app = new Hono<{ Bindings: Bindings }>()
-  app.onError((error, c) => asResponse(failed(error, c.env.arrival, c.env.facts)))
+  app.onError((error, c) => asResponse(failed(error, c.env.context, c.env.facts)))
   app.notFound((c) => {
-    const { method, path } = c.req
-    const message = `There is nothing at ${method} ${path.slice(0, 100)}`
+    const { context, facts } = c.env
+    const message = `There is nothing at ${context.request.method} ${c.req.path.slice(0, 100)}`
     return asResponse(
-      failed(new RequestRefused({ status: 404, code: 'unknown_url', message }), c.env.arrival, c.env.facts)
+      failed(new RequestRefused({ status: 404, code: 'unknown_url', message }), context, facts)
     )
   })
   const allowed = new Map<string, string[]>()
@@ -54,7 +51,7 @@ export function createRouter(
     const route = openApiPath(path)
     app.on(method, path, async (c) => {
       c.env.facts.route = route
-      return asResponse(await handler({ ...c.env.arrival, params: c.req.param() }))
+      return asResponse(await handler({ ...c.env.context, params: c.req.param() }))
     })
     allowed.set(path, [...(allowed.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])])
   }
@@ -63,25 +60,34 @@ export function createRouter(
       c.env.facts.route = openApiPath(path)
       throw new RequestRefused(wrongMethod(methods.join(', ')))
     })
+  const search = async (context: RequestContext, facts: RequestFacts): Promise<Reply> => {
+    const { method, url } = context.request
+    const isHead = method === 'HEAD'
+    // Nothing else of a request is looked at there.
+    const asked = { method: isHead ? 'GET' : method, url } as Request
+    const found = asReply(await app.fetch(asked, { context, facts }))
+    return isHead ? { ...found, body: undefined } : found
+  }
   // An address that is a route's letter by letter needs no search.
-  const exact = new Map(
-    routes.filter(({ path }) => !path.includes(':')).map((route) => [`${route.method} ${route.path}`, route])
-  )
-  return async (arrival, facts, path) => {
-    const route = exact.get(`${arrival.request.method} ${path}`)
-    if (route === undefined) return app.fetch(arrival.request, { arrival, facts })
+  const exact = new Map<string, Map<string, Route>>()
+  for (const route of routes.filter(({ path }) => !path.includes(':')))
+    exact.set(route.method, (exact.get(route.method) ?? new Map()).set(route.path, route))
+  return async (context, facts) => {
+    const { method, path } = context.request
+    const route = exact.get(method)?.get(path)
+    if (route === undefined) return search(context, facts)
     facts.route = route.path
-    try {
-      return await route.handler({ ...arrival, params: {} })
-    } catch (error) {
-      return failed(error, arrival, facts)
-    }
+    return route.handler(context)
   }
 }
 
-/** Hono hands on what a handler answers; for HEAD it takes its status and headers, which both kinds have. */
+/** Hono hands on what a handler answers, whatever that is. */
 function asResponse(reply: Reply): Response {
-  return reply as Response
+  return reply as unknown as Response
+}
+
+function asReply(response: Response): Reply {
+  return response as unknown as Reply
 }
 
 /** `/v1/models/{id}` for `/v1/models/:id{.+}`. */

@@ -15,7 +15,7 @@ export function createHealthHandler(health: (() => object | Promise<object>) | u
  */
 export function createReadyHandler(catalogue: Catalogue, retryAfterMs: number, named: boolean): Handler {
   return async ({ request }) => {
-    const entries = await catalogue.list(request.signal)
+    const entries = await catalogue.list(request)
     const ready = entries
       .filter(({ description }) => description.ready)
       .map(({ description }) => description.id)
@@ -34,8 +34,7 @@ export function createMetricsHandler(text: () => string): Handler {
         code: 'key_not_allowed',
         message: 'The counts are of all models; ask with a key that covers them all'
       })
-    return new Response(text(), {
-      headers: { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' }
-    })
+    const headers = { 'content-type': METRICS_CONTENT_TYPE, 'cache-control': 'no-store' }
+    return { status: 200, headers, body: text() }
   }
 }

@@ -14,7 +14,7 @@ const setup = (
 ): { api: Api; model: FakeModel; clock: ReturnType<typeof createFakeClock> } => {
   const model = createFakeModel(say(['Hi']))
   const clock = createFakeClock()
-  const caller = ({ headers }: Request): string => headers.get('x-user') ?? 'alice'
+  const caller = ({ headers }: Pick<Request, 'headers'>): string => headers.get('x-user') ?? 'alice'
   const api = createApi({ token, caller, ...init }, { models: [model], clock, ...components })
   return { api, model, clock }
 }

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { KwaaiError, type CallOptions, type Clock, type Random } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
@@ -12,8 +12,9 @@ import {
 } from '../constants.ts'
 import { errorObject } from '../refusals.ts'
 import { randomId } from '../ids.ts'
-import { answerOf, refuse, toResponse } from '../replies.ts'
-import { writeReply } from './write-reply.ts'
+import { answerOf } from '../replies.ts'
+import { createForeignListener } from './foreign-listener.ts'
+import { createListener } from './listener.ts'
 
 /** Where and how {@link serveApi} listens. */
 export interface ServeApiOptions extends CallOptions {
@@ -47,51 +48,17 @@ export interface ApiServer extends AsyncDisposable {
 /**
  * Puts the API behind an HTTP server. When `options.signal` aborts, the server closes.
  * @throws A KwaaiError `ERR_API_PORT_IN_USE` when another program listens there, `ERR_API_LISTEN_FAILED` when the
- * system refuses for another reason, `ERR_API_PACKAGE_MISSING` when `@hono/node-server` is not installed.
+ * system refuses for another reason, `ERR_API_PACKAGE_MISSING` when it is not of `createApi` and `@hono/node-server` is
+ * not installed.
  */
 export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiServer> {
   const { port, host = DEFAULT_HOST, signal, clock = systemClock, random = systemRandom } = options
   const { closeTimeoutMs = DEFAULT_CLOSE_TIMEOUT_MS, maxConnections = DEFAULT_MAX_CONNECTIONS } = options
   const { maxHeaderBytes = DEFAULT_MAX_HEADER_BYTES, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options
   signal?.throwIfAborted()
-  const [{ getRequestListener }, { RESPONSE_ALREADY_SENT }] = await Promise.all([
-    import('@hono/node-server'),
-    import('@hono/node-server/utils/response')
-  ]).catch((cause: unknown) => {
-    throw new KwaaiError(
-      'ERR_API_PACKAGE_MISSING',
-      'Cannot serve the API: the package @hono/node-server is not installed; run npm install @hono/node-server',
-      { cause }
-    )
-  })
-
   const answer = answerOf(api)
-  // An answer in its plain form goes to the socket as it is; a `Response` costs several times as much.
-  const respond = async (request: Request, outgoing: ServerResponse): Promise<Response> => {
-    const reply = await (answer === undefined ? api.fetch(request) : answer(request))
-    if (!('plain' in reply)) return reply
-    await writeReply(reply, outgoing)
-    return RESPONSE_ALREADY_SENT
-  }
-  const listener = getRequestListener(
-    (request, { outgoing }) => respond(request, outgoing as ServerResponse),
-    {
-      // Other code of the process keeps its own Request and Response.
-      overrideGlobalObjects: false,
-      // Only a request that is none gets here: a Host that is no host, a target that is no URL.
-      errorHandler: () => {
-        const response = toResponse(
-          refuse({
-            status: 400,
-            code: 'invalid_request',
-            message: 'The request target or Host is invalid'
-          })
-        )
-        response.headers.set('x-request-id', randomId('req_', random))
-        return response
-      }
-    }
-  )
+  const listener =
+    answer === undefined ? await createForeignListener(api, random) : createListener(answer, clock)
   // Without a Host the listener refuses in JSON; Node.js itself would in nothing.
   const server = createServer(
     {
@@ -102,14 +69,12 @@ export async function serveApi(api: Api, options: ServeApiOptions): Promise<ApiS
       // How often Node.js looks whose time is up.
       connectionsCheckingInterval: Math.max(1, Math.floor(requestTimeoutMs / 4))
     },
-    (incoming, outgoing) => {
-      // A kept connection would hold `close` up until the client lets go of it.
-      outgoing.once('close', () => {
-        if (!server.listening) server.closeIdleConnections()
-      })
-      listener(incoming, outgoing).catch(() => outgoing.destroy())
-    }
+    (incoming, outgoing) => listener(incoming, outgoing, closed)
   )
+  // A kept connection would hold `close` up until the client lets go of it.
+  const closed = (): void => {
+    if (!server.listening) server.closeIdleConnections()
+  }
   server.maxConnections = maxConnections
   // Node.js would answer in nothing; who expects what there is not gets the answer he would get without.
   server.on('checkExpectation', (incoming, outgoing) => server.emit('request', incoming, outgoing))

@@ -1,4 +1,5 @@
 import type { Answer } from '../answer.ts'
+import { throwIfGone } from '../api-request.ts'
 import { readJsonObject } from '../body.ts'
 import type { Handler } from '../context.ts'
 import { invalid, modelNotFound, textOf, unsupported, type RequestWords } from '../refusals.ts'
@@ -49,8 +50,8 @@ export function createResponseHandler(init: CreateResponseHandlerInit): Handler 
       if (input.length + history.length === 0)
         throw invalid(`'input' has to have at least one item that says something`, 'input')
 
-      const { model, description } = await init.catalogue.find(parsed.model, signal)
-      signal.throwIfAborted()
+      const { model, description } = await init.catalogue.find(parsed.model, request)
+      throwIfGone(request)
       const asked = { ...parsed.options, messages, ...(caller !== undefined && { caller }) }
       const store = settings.store && caller !== undefined
       const keep = async (response: ResponseObject): Promise<boolean> => {
@@ -67,7 +68,7 @@ export function createResponseHandler(init: CreateResponseHandlerInit): Handler 
       const writer = (answer: Answer): ResponseWriter =>
         createResponseWriter(answer, { ...settings, store }, clock, keep)
 
-      return respond(init, context, admission, {
+      return await respond(init, context, admission, {
         kind: 'response',
         idPrefix: 'resp_',
         model: description.id,

@@ -2,7 +2,15 @@ import type { ChatRequest, TextConstraint, ToolDefinition } from '@kwaai/interfa
 import * as z from 'zod'
 import { MAX_TOOLS } from '../constants.ts'
 import { kwaaiField, toRoute } from '../generation-options.ts'
-import { entryByEntry, is, isEmpty, never, parseFields, servedAs, type NotHonoured } from '../parsing.ts'
+import {
+  entryByEntry,
+  is,
+  isEmpty,
+  never,
+  createFieldParser,
+  servedAs,
+  type NotHonoured
+} from '../parsing.ts'
 import { invalid, unsupported } from '../refusals.ts'
 import { functionName } from '../tools.ts'
 import { inputField } from './input-items.ts'
@@ -126,12 +134,14 @@ export interface ParsedResponseRequest {
   ignored: readonly string[]
 }
 
+const parseBody = createFieldParser(schema, responseNotHonoured)
+
 /**
  * Validates the body of `POST /v1/responses`. A null field counts as absent, as with OpenAI.
  * @throws A `RequestRefused` with 400 that names the parameter.
  */
 export function parseResponseRequest(body: Readonly<Record<string, unknown>>): ParsedResponseRequest {
-  const { fields, ignored } = parseFields(schema, body, responseNotHonoured)
+  const { fields, ignored } = parseBody(body)
   if (fields.stream_options !== undefined && fields.stream !== true)
     throw invalid(`'stream_options' is allowed only with 'stream': true`, 'stream_options')
   if (fields.stream_options?.include_obfuscation === true)

@@ -1,3 +1,4 @@
+import type { ApiRequest } from '../api-request.ts'
 import type { Handler } from '../context.ts'
 import { invalid, RequestRefused, unsupported } from '../refusals.ts'
 import { reply } from '../replies.ts'
@@ -73,6 +74,6 @@ function page(
   }
 }
 
-function queryOf(request: Request): URLSearchParams {
+function queryOf(request: ApiRequest): URLSearchParams {
   return new URL(request.url).searchParams
 }
