@@ -1,12 +1,9 @@
-import { open } from 'node:fs/promises'
 import type { ProvenanceRecord, VerifiedProvenance } from '@kwaai/api'
 import { KwaaiError } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
 import type { Command } from './command.ts'
-import { printable, type Io } from './terminal.ts'
-
-/** More than any provenance has; what is longer is not read to its end. */
-const maxFileBytes = 1 << 20
+import { readInput } from './input.ts'
+import { printable } from './terminal.ts'
 
 /** `kwaai verify` */
 export const verify: Command = {
@@ -26,7 +23,7 @@ export const verify: Command = {
         'Cannot verify nothing: name a file, or - for standard input. "kwaai verify --help" shows the usage'
       )
     }
-    const bytes = file === '-' ? await readInput(io) : await readFile(file)
+    const bytes = await readInput(file, io)
     const signer = options.text('signer')
     const { verifyProvenance } = await import('@kwaai/api')
     try {
@@ -42,35 +39,6 @@ export const verify: Command = {
       return 1
     }
   }
-}
-
-async function readFile(path: string): Promise<Uint8Array> {
-  try {
-    const file = await open(path)
-    try {
-      const bytes = Buffer.alloc(maxFileBytes)
-      let length = 0
-      for (let read = 1; read > 0 && length < bytes.length; length += read) {
-        read = (await file.read(bytes, length, bytes.length - length)).bytesRead
-      }
-      return bytes.subarray(0, length)
-    } finally {
-      await file.close()
-    }
-  } catch (cause) {
-    throw nodeError('ERR_NODE_FILE_UNREADABLE', `Cannot read ${path}: ${(cause as Error).message}`, { cause })
-  }
-}
-
-async function readInput(io: Io): Promise<Uint8Array> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of io.stdin) {
-    chunks.push(Buffer.from(chunk as Buffer))
-    length += (chunk as Buffer).length
-    if (length >= maxFileBytes) break
-  }
-  return Buffer.concat(chunks)
 }
 
 /** Who computed what, for people. */
