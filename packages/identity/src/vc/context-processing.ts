@@ -90,6 +90,9 @@ function process(
       if (inner === undefined)
         throw new ContextProblem('CONTEXT_UNKNOWN', `The document ${shown(item)} is no context`)
       result = process(result, inner, source, { override, scoped, nesting: nesting + 1 })
+    } else if (isObject(item) && item['@context'] !== undefined) {
+      // A whole context document in the place of a context.
+      result = process(result, item['@context'], source, { override, scoped, nesting: nesting + 1 })
     } else if (isObject(item)) {
       const inline = nesting === 0 && !scoped
       result = processObject(result, item, source, override, inline ? { left: roomOfInline } : result.room)
