@@ -7,6 +7,9 @@ export const P256_MULTICODEC: readonly [number, number] = [0x80, 0x24]
 /** Multicodec `x25519-pub` as a varint (multicodec table, 0xec). */
 export const X25519_MULTICODEC: readonly [number, number] = [0xec, 0x01]
 
+/** Multicodec `ed25519-priv` as a varint (multicodec table, 0x1300). */
+export const ED25519_SECRET_MULTICODEC: readonly [number, number] = [0x80, 0x26]
+
 /** Bytes of an Ed25519 public key (RFC 8032, section 5.1). */
 export const PUBLIC_KEY_BYTES = 32
 

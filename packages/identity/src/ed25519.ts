@@ -45,13 +45,15 @@ export const softwareEngine: Ed25519Engine = {
 const pkcs8 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20]
 
 type Subtle = typeof globalThis.crypto.subtle
-type Key = Awaited<ReturnType<Subtle['importKey']>>
+
+/** A key of WebCrypto. */
+export type WebCryptoKey = Awaited<ReturnType<Subtle['importKey']>>
 
 /** Ed25519 by the platform's WebCrypto, with its imported keys kept. */
 export function createWebCryptoEngine(subtle: Subtle): Ed25519Engine {
-  const privateKeys = new WeakMap<Uint8Array, Promise<Key>>()
-  const publicKeys = new Map<string, Promise<Key>>()
-  const publicKey = (bytes: Uint8Array): Promise<Key> => {
+  const privateKeys = new WeakMap<Uint8Array, Promise<WebCryptoKey>>()
+  const publicKeys = new Map<string, Promise<WebCryptoKey>>()
+  const publicKey = (bytes: Uint8Array): Promise<WebCryptoKey> => {
     const name = toHex(bytes)
     const known = publicKeys.get(name)
     publicKeys.delete(name)

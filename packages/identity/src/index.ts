@@ -66,6 +66,20 @@ export {
 export { publicKeyFromMultibase, publicKeyToMultibase, type PublicKey } from './multikey.ts'
 export { parseDateTime } from './date-time.ts'
 export {
+  type Ed25519Jwk,
+  type Libp2pKey,
+  publicKeyFromJwk,
+  publicKeyToJwk,
+  seedFromJwk,
+  seedFromLibp2p,
+  seedFromMultibase,
+  seedToJwk,
+  seedToLibp2p,
+  seedToMultibase
+} from './key-formats.ts'
+export { createWebCryptoSigner, type WebCryptoKeyPair } from './web-crypto-signer.ts'
+export type { WebCryptoKey } from './ed25519.ts'
+export {
   publicKeyFromProtobuf,
   publicKeyToProtobuf,
   seedFromProtobuf,
