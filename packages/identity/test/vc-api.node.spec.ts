@@ -24,7 +24,11 @@ it('stands behind a server of node:http', async () => {
   try {
     const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const post = (path: string, body: unknown): Promise<Response> =>
-      fetch(base + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+      fetch(base + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body)
+      })
     const response = await post('/credentials/issue', {
       credential: {
         '@context': ['https://www.w3.org/ns/credentials/v2'],
@@ -36,7 +40,9 @@ it('stands behind a server of node:http', async () => {
     const credential = (await response.json()) as Record<string, unknown>
     expect(credential['issuer']).toBe(api.issuer)
     expect((await post('/credentials/verify', { verifiableCredential: credential })).status).toBe(200)
-    const forged = await post('/credentials/verify', { verifiableCredential: { ...credential, id: 'did:example:x' } })
+    const forged = await post('/credentials/verify', {
+      verifiableCredential: { ...credential, id: 'did:example:x' }
+    })
     expect(forged.status).toBe(400)
     expect(forged.headers.get('content-type')).toBe('application/problem+json')
   } finally {

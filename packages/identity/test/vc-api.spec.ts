@@ -20,7 +20,12 @@ interface Answer {
   body: Record<string, unknown> & { code?: string; verified?: boolean; proof?: Record<string, unknown> }
 }
 
-async function post(path: string, body: unknown, to: VcApi = api, headers: Record<string, string> = {}): Promise<Answer> {
+async function post(
+  path: string,
+  body: unknown,
+  to: VcApi = api,
+  headers: Record<string, string> = {}
+): Promise<Answer> {
   const response = await to.fetch(
     new Request(`http://localhost${path}`, {
       method: 'POST',
@@ -36,7 +41,10 @@ async function post(path: string, body: unknown, to: VcApi = api, headers: Recor
 }
 
 async function issued(more: object = {}, options: object = {}): Promise<Answer['body']> {
-  const { status, body } = await post('/credentials/issue', { credential: { ...credential, ...more }, options })
+  const { status, body } = await post('/credentials/issue', {
+    credential: { ...credential, ...more },
+    options
+  })
   expect(status).toBe(201)
   return body
 }
@@ -45,7 +53,11 @@ describe('POST /credentials/issue', () => {
   it('answers the bare credential, and gives it an issuer', async () => {
     const { status, type, body } = await post('/credentials/issue', { credential })
     expect([status, type]).toEqual([201, 'application/json'])
-    expect(body).toMatchObject({ ...credential, issuer: identity.did, proof: { cryptosuite: 'eddsa-jcs-2022' } })
+    expect(body).toMatchObject({
+      ...credential,
+      issuer: identity.did,
+      proof: { cryptosuite: 'eddsa-jcs-2022' }
+    })
   })
 
   it('makes a key of its own', async () => {
@@ -57,8 +69,14 @@ describe('POST /credentials/issue', () => {
 
   it('issues under its own name alone', async () => {
     expect((await issued({ issuer: 'did:example:other' }))['issuer']).toBe(identity.did)
-    expect((await issued({ issuer: { id: 'did:example:other', name: 'Office' } }))['issuer']).toEqual({ id: identity.did, name: 'Office' })
-    expect((await issued({ issuer: { name: 'Office' } }))['issuer']).toEqual({ id: identity.did, name: 'Office' })
+    expect((await issued({ issuer: { id: 'did:example:other', name: 'Office' } }))['issuer']).toEqual({
+      id: identity.did,
+      name: 'Office'
+    })
+    expect((await issued({ issuer: { name: 'Office' } }))['issuer']).toEqual({
+      id: identity.did,
+      name: 'Office'
+    })
   })
 
   it.each<[string, object]>([
@@ -75,7 +93,12 @@ describe('POST /credentials/issue', () => {
   ])('refuses %s with a problem', async (_name, body) => {
     const answer = await post('/credentials/issue', body)
     expect([answer.status, answer.type]).toEqual([400, 'application/problem+json'])
-    expect(answer.body).toMatchObject({ type: expect.stringContaining('#MALFORMED_VALUE_ERROR'), status: 400, title: expect.any(String), detail: expect.any(String) })
+    expect(answer.body).toMatchObject({
+      type: expect.stringContaining('#MALFORMED_VALUE_ERROR'),
+      status: 400,
+      title: expect.any(String),
+      detail: expect.any(String)
+    })
   })
 
   it('issues under eddsa-rdfc-2022 and verifies that', async () => {
@@ -86,7 +109,10 @@ describe('POST /credentials/issue', () => {
 
   it('issues data model 1.1', async () => {
     const body = await issued({
-      '@context': ['https://www.w3.org/2018/credentials/v1', { '@context': { name: 'https://schema.org/name' } }],
+      '@context': [
+        'https://www.w3.org/2018/credentials/v1',
+        { '@context': { name: 'https://schema.org/name' } }
+      ],
       issuanceDate: '2020-03-16T22:37:26.544Z'
     })
     expect((await post('/credentials/verify', { verifiableCredential: body })).status).toBe(200)
@@ -95,7 +121,10 @@ describe('POST /credentials/issue', () => {
 
 describe('POST /credentials/verify', () => {
   it('answers 200 where every check holds', async () => {
-    const { status, body } = await post('/credentials/verify', { verifiableCredential: await issued(), options: { checks: ['proof'] } })
+    const { status, body } = await post('/credentials/verify', {
+      verifiableCredential: await issued(),
+      options: { checks: ['proof'] }
+    })
     expect(status).toBe(200)
     expect(body).toMatchObject({ verified: true, problemDetails: [] })
     expect(body['checks']).toHaveLength(8)
@@ -145,9 +174,15 @@ describe('POST /presentations and /presentations/verify', () => {
     })
     expect(status).toBe(201)
     const { verifiablePresentation } = body
-    expect(verifiablePresentation).toMatchObject({ holder: identity.did, proof: { ...occasion, proofPurpose: 'authentication' } })
+    expect(verifiablePresentation).toMatchObject({
+      holder: identity.did,
+      proof: { ...occasion, proofPurpose: 'authentication' }
+    })
     const ask = (options: object) => post('/presentations/verify', { verifiablePresentation, options })
-    expect((await ask({ checks: [] })).body).toMatchObject({ verified: true, credentialResults: [{ verified: true }] })
+    expect((await ask({ checks: [] })).body).toMatchObject({
+      verified: true,
+      credentialResults: [{ verified: true }]
+    })
     expect((await ask(occasion)).status).toBe(200)
     expect((await ask({ ...occasion, challenge: 'c-2' })).body.code).toBe('PROOF_WRONG_CHALLENGE')
     expect((await ask({ ...occasion, domain: 'example.com' })).body.code).toBe('PROOF_WRONG_DOMAIN')
@@ -156,12 +191,21 @@ describe('POST /presentations and /presentations/verify', () => {
 
   it('refuses a presentation whose credential does not hold, and what is none', async () => {
     const forged = { ...(await issued()), credentialSubject: { id: 'did:example:other' } }
-    const { body } = await post('/presentations', { presentation: { ...presentation, verifiableCredential: [forged] } })
-    const answer = await post('/presentations/verify', { verifiablePresentation: body['verifiablePresentation'] })
+    const { body } = await post('/presentations', {
+      presentation: { ...presentation, verifiableCredential: [forged] }
+    })
+    const answer = await post('/presentations/verify', {
+      verifiablePresentation: body['verifiablePresentation']
+    })
     expect(answer.body.code).toBe('CREDENTIAL_INVALID')
-    expect((await post('/presentations/verify', { verifiablePresentation: { type: ['Other'] } })).status).toBe(400)
+    expect(
+      (await post('/presentations/verify', { verifiablePresentation: { type: ['Other'] } })).status
+    ).toBe(400)
     expect((await post('/presentations/verify', {})).status).toBe(400)
-    expect((await post('/presentations', { presentation: { ...presentation, verifiableCredential: 'eyJ' } })).status).toBe(400)
+    expect(
+      (await post('/presentations', { presentation: { ...presentation, verifiableCredential: 'eyJ' } }))
+        .status
+    ).toBe(400)
   })
 })
 
@@ -172,9 +216,17 @@ describe('what comes over the wire', () => {
     expect((await post('/credentials/issue', { credential, more: 'x'.repeat(200) }, small)).status).toBe(413)
     expect((await post('/credentials/issue', '{', api)).body['type']).toContain('#PARSING_ERROR')
     expect((await post('/credentials/issue', '[]', api)).status).toBe(400)
-    expect((await post('/credentials/verify', '{"verifiableCredential":{},"verifiableCredential":{}}')).body['type']).toContain('#PARSING_ERROR')
-    expect((await post('/credentials/verify', '{"verifiableCredential":{"__proto__":{}}}')).body['type']).toContain('#PARSING_ERROR')
-    expect((await post('/credentials/issue', { credential }, api, { 'content-type': 'text/plain' })).status).toBe(415)
+    expect(
+      (await post('/credentials/verify', '{"verifiableCredential":{},"verifiableCredential":{}}')).body[
+        'type'
+      ]
+    ).toContain('#PARSING_ERROR')
+    expect(
+      (await post('/credentials/verify', '{"verifiableCredential":{"__proto__":{}}}')).body['type']
+    ).toContain('#PARSING_ERROR')
+    expect(
+      (await post('/credentials/issue', { credential }, api, { 'content-type': 'text/plain' })).status
+    ).toBe(415)
   })
 
   it('has four routes that take POST', async () => {

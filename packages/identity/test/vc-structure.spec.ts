@@ -245,10 +245,10 @@ const refused: Record<string, [CheckFault, object]> = {
       ]
     }
   ],
-  'a protected term under the example context': [
+  'a context of null further in': [
     'STRUCTURE_INVALID',
     {
-      '@context': [v2, examples, { issuer: 'https://example.org/#issuer' }],
+      '@context': [v2, examples],
       credentialSubject: { id: 'did:example:a', '@context': null, x: 1 }
     }
   ],
@@ -315,7 +315,7 @@ describe('what the data model wants of a credential', () => {
       checkTerms({ '@context': [v2, 'https://example.org/c'] }, { 'https://example.org/c': bomb })?.code
     ).toBe('STRUCTURE_INVALID')
     const terms = Object.fromEntries(
-      Array.from({ length: 3_000 }, (_, i) => [`t${i}`, `https://example.org/#${i}`])
+      Array.from({ length: 2_000 }, (_, i) => [`t${i}`, `https://example.org/#${i}`])
     )
     const wide = { '@context': [v2, ...Array.from({ length: 60 }, () => terms)] }
     expect(checkTerms(wide)).toMatchObject({

@@ -20,7 +20,7 @@ import { languageValueFault, valueObjectFault } from './value-object.ts'
 export type ExtraContexts = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 // Names and definitions looked at for one document; the largest bundled context has some hundred.
-const maxWork = 200_000
+const maxWork = 100_000
 const roomOfRoot = 2_000
 const names = new Set(['https://schema.org/name', 'https://schema.org/description'])
 
