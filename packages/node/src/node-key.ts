@@ -100,22 +100,23 @@ export async function readKey(
 }
 
 /**
- * Opens a key that was read. A person may try three times.
+ * Opens a sealed secret that a file holds. A person may try three times.
  *
- * @throws A KwaaiError `ERR_NODE_PASSPHRASE_NEEDED` where it is encrypted and nobody gives a passphrase,
- * `ERR_IDENTITY_WRONG_PASSPHRASE`, `ERR_NODE_KEY_UNREADABLE`.
+ * @param name what it has to be sealed as; anything where it is left out.
+ * @throws A KwaaiError `ERR_NODE_PASSPHRASE_NEEDED` where nobody gives a passphrase, `ERR_IDENTITY_WRONG_PASSPHRASE`,
+ * `ERR_NODE_KEY_UNREADABLE`.
  */
-export async function openKey(
-  dataDir: string,
-  name: KeyName,
-  stored: StoredKey,
-  options: KeyOptions = {}
-): Promise<{ identity: Identity; passphrase: string | undefined }> {
-  const path = keyPath(dataDir, name)
-  if (!stored.encrypted) return { identity: identityOf(stored.bytes, path), passphrase: undefined }
-  const call = options.signal === undefined ? {} : { signal: options.signal }
+export async function openSealed(
+  path: string,
+  bytes: Uint8Array,
+  options: KeyOptions,
+  name?: KeyName
+): Promise<{ secret: Uint8Array; passphrase: string }> {
+  const opening = {
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(name === undefined ? {} : { name })
+  }
   for (let tries = 1; ; tries++) {
-    const asked = options.passphrase === undefined
     const passphrase = options.passphrase ?? (await options.askPassphrase?.(`Passphrase of ${path}: `))
     if (passphrase === undefined) {
       throw nodeError(
@@ -125,16 +126,10 @@ export async function openKey(
       )
     }
     try {
-      const secret = await openSecret(passphrase, stored.bytes, { name, ...call })
-      const identity = identityOf(secret, path)
-      secret.fill(0)
-      if (stored.did !== undefined && stored.did !== identity.did)
-        throw unreadable(path, 'it holds another key than it says', undefined)
-      return { identity, passphrase }
+      return { secret: await openSecret(passphrase, bytes, opening), passphrase }
     } catch (error) {
-      if (KwaaiError.is(error, 'ERR_IDENTITY_SECRET_DAMAGED')) throw unreadable(path, 'it was changed', error)
-      if (!KwaaiError.is(error, 'ERR_IDENTITY_WRONG_PASSPHRASE')) throw error
-      if (!asked || tries === maxTries) {
+      if (!KwaaiError.is(error, 'ERR_IDENTITY_WRONG_PASSPHRASE')) throw unopened(path, error)
+      if (options.passphrase !== undefined || tries === maxTries) {
         throw new KwaaiError(
           'ERR_IDENTITY_WRONG_PASSPHRASE',
           `Cannot open the key ${path}: this is not its passphrase. Nothing was changed`,
@@ -146,9 +141,35 @@ export async function openKey(
   }
 }
 
+function unopened(path: string, error: unknown): unknown {
+  const damaged =
+    KwaaiError.is(error, 'ERR_IDENTITY_SECRET_DAMAGED') || KwaaiError.is(error, 'ERR_IDENTITY_KDF_REFUSED')
+  return damaged ? unreadable(path, 'it was changed, or was sealed as another one', error) : error
+}
+
 /**
- * The bytes of a key's file: sealed where a passphrase is given, and then opened once to see that it can be.
+ * Opens a key that was read.
+ *
+ * @returns the identity, and the passphrase where it is kept with one.
+ * @throws A KwaaiError as {@link openSealed} does.
  */
+export async function openKey(
+  dataDir: string,
+  name: KeyName,
+  stored: StoredKey,
+  options: KeyOptions = {}
+): Promise<{ identity: Identity; passphrase: string | undefined }> {
+  const path = keyPath(dataDir, name)
+  if (!stored.encrypted) return { identity: identityOf(stored.bytes, path), passphrase: undefined }
+  const { secret, passphrase } = await openSealed(path, stored.bytes, options, name)
+  const identity = identityOf(secret, path)
+  secret.fill(0)
+  if (stored.did !== undefined && stored.did !== identity.did)
+    throw unreadable(path, 'it holds another key than it says', undefined)
+  return { identity, passphrase }
+}
+
+/** The bytes of a key's file: a libp2p private key, sealed where a passphrase is given. */
 export async function keyBytes(
   name: KeyName,
   identity: Identity,
@@ -158,11 +179,27 @@ export async function keyBytes(
   const plain = seedToProtobuf(identity.exportSeed())
   if (passphrase === undefined) return plain
   const sealed = await sealSecret(passphrase, plain, { name, pub: identity.did, ...options })
-  const again = await openSecret(passphrase, sealed, { name, ...options })
-  identityOf(again, name)
-  again.fill(0)
   plain.fill(0)
   return sealed
+}
+
+/**
+ * Puts a sealed key in the place of a plain one, by one rename; until then the plain one stands. What was sealed is
+ * opened first: afterwards there is no other copy.
+ */
+export async function encryptKey(
+  dataDir: string,
+  name: KeyName,
+  identity: Identity,
+  passphrase: string,
+  options: CallOptions = {}
+): Promise<void> {
+  const sealed = await keyBytes(name, identity, passphrase, options)
+  const again = await openSecret(passphrase, sealed, { name, ...options })
+  if (identityOf(again, keyPath(dataDir, name)).did !== identity.did)
+    throw new Error('what was sealed does not open')
+  again.fill(0)
+  await keysOf(dataDir).put(name, sealed, { replace: true, ...options })
 }
 
 /** An error of the folder, with what to do about it. */
@@ -199,9 +236,7 @@ export async function loadIdentity(dataDir: string, options: KeyOptions = {}): P
   }
   const { identity } = await openKey(dataDir, 'identity', stored, options)
   if (!stored.encrypted && passphrase !== undefined) {
-    // The sealed key takes the place of the plain one by one rename; until then the plain one stands.
-    const sealed = await keyBytes('identity', identity, passphrase, call)
-    await keys.put('identity', sealed, { replace: true, ...call })
+    await encryptKey(dataDir, 'identity', identity, passphrase, call)
     options.onNote?.(
       `The key ${keyPath(dataDir, 'identity')} is encrypted from now on. Without its passphrase it is lost.`
     )

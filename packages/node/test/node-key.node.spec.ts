@@ -6,6 +6,7 @@ import { openSecret, readSealedFacts, sealSecret } from '@kwaai/identity/keystor
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createNode } from '../src/index.ts'
 import { loadIdentity } from '../src/node-key.ts'
+import { runCli, startCli } from './run-cli.ts'
 
 let folder: string
 let path: string
@@ -131,22 +132,45 @@ describe("the node's key", () => {
 })
 
 describe('a node', () => {
-  test('keeps its peer id over restarts, and when its key becomes encrypted', async () => {
-    const peers: string[] = []
-    for (const init of [{}, { passphrase }, { passphrase }]) {
-      const node = await createNode({ dataDir: folder, blocks: 'none', embeddings: false, ...init })
-      peers.push(node.peerId)
-      await node.stop()
-    }
-    expect(new Set(peers).size).toBe(1)
-    await expect(createNode({ dataDir: folder, blocks: 'none' })).rejects.toMatchObject({
-      code: 'ERR_NODE_PASSPHRASE_NEEDED'
-    })
-    const asking = { askPassphrase: async () => passphrase }
-    const node = await createNode({ dataDir: folder, blocks: 'none', embeddings: false }, asking)
-    expect(node.peerId).toBe(peers[0])
+  test('opens its encrypted key, by asking where no passphrase was given', async () => {
+    const { peerId } = await loadIdentity(folder, { passphrase })
+    const init = { dataDir: folder, blocks: 'none', embeddings: false } as const
+    await expect(createNode(init)).rejects.toMatchObject({ code: 'ERR_NODE_PASSPHRASE_NEEDED' })
+    const node = await createNode(init, { askPassphrase: async () => passphrase })
+    expect(node.peerId).toBe(peerId)
     await node.stop()
     const plain = await openSecret(passphrase, await read(), { name: 'identity' })
     expect(plain).toHaveLength(68)
+  }, 60_000)
+
+  test('as a process keeps its peer id over a restart, takes the passphrase from a file or the environment, and says what is missing', async () => {
+    const up = ['up', '--blocks', 'none', '--no-api', '--no-embeddings', '--json', '--data-dir', folder]
+    const { peerId } = await loadIdentity(folder)
+    const file = join(folder, 'passphrase')
+    await writeFile(file, `${passphrase}\n`, { mode: 0o600 })
+    const first = startCli([...up, '--passphrase-file', file])
+    expect(JSON.parse(await first.seen(/\n/))).toMatchObject({ peerId })
+    first.child.kill('SIGTERM')
+    expect(await first.ended).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('encrypted from now on')
+    })
+    const sealed = await read()
+    const [none, wrong] = await Promise.all([
+      runCli(up),
+      runCli([...up.slice(0, -1), `${folder}/`], { env: { KWAAI_PASSPHRASE: 'wrong horse' } })
+    ])
+    for (const result of [none, wrong]) {
+      expect(result).toMatchObject({
+        status: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^kwaai: Cannot [^\n]+\n$/)
+      })
+    }
+    expect(await read()).toEqual(sealed)
+    const second = startCli(up, { env: { KWAAI_PASSPHRASE: passphrase } })
+    expect(JSON.parse(await second.seen(/\n/))).toMatchObject({ peerId })
+    second.child.kill('SIGTERM')
+    expect(await second.ended).toMatchObject({ status: 0, stderr: '' })
   }, 60_000)
 })

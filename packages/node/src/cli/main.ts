@@ -3,14 +3,17 @@ import { version } from '../version.ts'
 import { chat } from './chat.ts'
 import { runCommand, type Command } from './command.ts'
 import { demo } from './demo.ts'
+import { identity } from './identity.ts'
+import { issuer } from './issuer.ts'
 import { keys } from './keys.ts'
 import { models } from './models.ts'
 import { status } from './status.ts'
 import { printable, type Io } from './terminal.ts'
 import { up } from './up.ts'
+import { vc } from './vc.ts'
 import { verify } from './verify.ts'
 
-const commands: readonly Command[] = [up, chat, status, models, keys, verify, demo]
+const commands: readonly Command[] = [up, chat, status, models, keys, identity, verify, vc, issuer, demo]
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length))
