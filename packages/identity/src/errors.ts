@@ -67,6 +67,11 @@ export const ERR_IDENTITY_SEALED_TOO_LARGE = 'ERR_IDENTITY_SEALED_TOO_LARGE'
 /** Sealed bytes do not open: sealed to another key, for another purpose, with other data beside them, or changed. */
 export const ERR_IDENTITY_CANNOT_OPEN = 'ERR_IDENTITY_CANNOT_OPEN'
 
+/** A challenge is none, or of somebody else than the person means to answer. */
+export const ERR_IDENTITY_INVALID_CHALLENGE = 'ERR_IDENTITY_INVALID_CHALLENGE'
+/** Something that is asked for needs an optional package that is not installed. */
+export const ERR_IDENTITY_PASSKEY_UNAVAILABLE = 'ERR_IDENTITY_PASSKEY_UNAVAILABLE'
+
 /** Every code this package throws. */
 export type IdentityErrorCode =
   | typeof ERR_IDENTITY_INVALID_CREDENTIAL
@@ -92,6 +97,8 @@ export type IdentityErrorCode =
   | typeof ERR_IDENTITY_BAD_SIGNATURE
   | typeof ERR_IDENTITY_INVALID_JSON
   | typeof ERR_IDENTITY_INVALID_GRANT
+  | typeof ERR_IDENTITY_INVALID_CHALLENGE
+  | typeof ERR_IDENTITY_PASSKEY_UNAVAILABLE
   | typeof ERR_IDENTITY_KEY_EXISTS
   | typeof ERR_IDENTITY_INVALID_KEY_NAME
   | typeof ERR_IDENTITY_SECRET_SIZE

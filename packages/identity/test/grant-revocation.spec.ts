@@ -99,9 +99,7 @@ describe('a revocation', () => {
     const later = await createGrant(owner.identity, { aud: alice.did, cmd: '/', exp: owner.now() + 60 })
     const fresh = await delegateGrant(alice, later, { aud: bob.did, cmd: '/' })
     expect(await add(alice, fresh)).toBe('ok')
-    expect((await owner.revocations.list()).map(({ id }) => id).toSorted()).toEqual(
-      [fresh.id, toBob.id].toSorted()
-    )
+    expect((await owner.revocations.list()).map(({ id }) => id)).toEqual([fresh.id])
     // What is over by now needs no place.
     expect(await add(bob, await cut(32))).toBe('ok')
   })

@@ -54,6 +54,15 @@ export type {
   TrustView
 } from './trust.ts'
 export type {
+  IdentityChallenge,
+  IdentityFault,
+  IdentityLevel,
+  IdentityProof,
+  IdentityProvider,
+  IdentityRefusal,
+  IdentityRequest
+} from './identity-provider.ts'
+export type {
   BlockBackend,
   BlockRunner,
   BlockStep,

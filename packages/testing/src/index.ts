@@ -17,6 +17,12 @@ export { languageModelSuite, type LanguageModelSuiteFactory } from './language-m
 export type { LanguageModelFeature } from './language-model-answers.ts'
 export { networkSuite, type NetworkSuiteFactory } from './network-suite/index.ts'
 export { keyStoreSuite, type KeyStoreSuiteFactory } from './key-store-suite.ts'
+export {
+  identityProviderSuite,
+  type IdentityProviderFixture,
+  type IdentityProviderSuiteFactory,
+  type SuitePerson
+} from './identity-provider-suite.ts'
 export { keyValueStoreSuite, type KeyValueStoreSuiteFactory } from './key-value-store-suite.ts'
 export {
   recordStoreSuite,

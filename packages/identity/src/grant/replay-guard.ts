@@ -2,7 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import type { CallOptions, Clock, KeyValueStore } from '@kwaai/interface'
 import { toBase64Url } from './bundle.ts'
 import type { InvocationClaims } from './claims.ts'
-import { createExpiringSet } from './expiring-set.ts'
+import { createExpiringSet } from '../expiring-set.ts'
 import { DEFAULT_MAX_REMEMBERED } from './limits.ts'
 
 /** Remembers which invocations were done, so that none is done twice. */

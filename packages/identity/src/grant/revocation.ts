@@ -5,7 +5,7 @@ import { canonicalizeJson } from '../json.ts'
 import { decodeBundle, encodeBundle, fromBase64Url } from './bundle.ts'
 import { openClaims, readChain, type ChainFault, type ChainLink } from './chain.ts'
 import { readRevocationClaims, type RevocationClaims } from './claims.ts'
-import { createExpiringSet } from './expiring-set.ts'
+import { createExpiringSet } from '../expiring-set.ts'
 import type { Grant } from './grant.ts'
 import { DEFAULT_MAX_REMEMBERED, MAX_GRANT_BYTES, REVOCATION_CONTEXT } from './limits.ts'
 

@@ -1,0 +1,293 @@
+import type {
+  CallOptions,
+  Did,
+  IdentityChallenge,
+  IdentityFault,
+  IdentityLevel,
+  IdentityProof,
+  IdentityProvider,
+  KeyValueStore
+} from '@kwaai/interface'
+import { canonicalizeJson } from '../json.ts'
+import { encodeBase64Url } from '../multikey.ts'
+import { createCeremonies, refusal, type CeremonyComponents, type CeremonyLimits } from './ceremonies.ts'
+import { DEFAULT_MAX_ACCOUNTS, MAX_LINKS } from './limits.ts'
+import { statementHash } from './link-statement.ts'
+import { prefixedStore } from './prefixed-store.ts'
+
+/** One way into an account. */
+export interface AccountLink {
+  level: IdentityLevel
+  /** What the provider of the level calls the person. */
+  name: string
+  /** Milliseconds since 1970. */
+  at: number
+  /** What the account's key signed, base64url; empty for the first link, whose key it is. */
+  statement: string
+  /** What the other side signed over it, base64url. */
+  binding: string
+}
+
+/** What is kept of an account. Its DID is that of its first key, and never changes. */
+export interface AccountRecord {
+  did: Did
+  /** Milliseconds since 1970. */
+  createdAt: number
+  links: readonly AccountLink[]
+}
+
+/** Why somebody does not come in, or is not linked. */
+export type AccountFault =
+  | IdentityFault
+  | 'LEVEL_UNKNOWN'
+  | 'LEVEL_TOO_LOW'
+  | 'NOT_LINKED'
+  | 'LINKED_ELSEWHERE'
+  | 'STATEMENT_INVALID'
+  | 'FULL'
+
+/** A refusal, for what an attacker can choose. */
+export interface AccountRefusal {
+  ok: false
+  code: AccountFault
+  /** One plain sentence. */
+  message: string
+}
+
+/** A ceremony that has begun, or why not. */
+export type BegunCeremony = { ok: true; challenge: IdentityChallenge } | AccountRefusal
+
+/** An account somebody came into. Whoever has this value is in. */
+export interface OpenAccount {
+  readonly record: AccountRecord
+  /** How they came in. */
+  readonly level: IdentityLevel
+  /** The account's own data, the same at every level. */
+  readonly data: KeyValueStore
+  /**
+   * Begins to link a further way in.
+   *
+   * @param statement - of `createLinkStatement`, by the account's own key.
+   * @param name - what the level asks for: an address of email, the id of a passkey.
+   */
+  beginLink(
+    level: IdentityLevel,
+    statement: string,
+    name?: string,
+    options?: CallOptions
+  ): Promise<BegunCeremony>
+  link(
+    level: IdentityLevel,
+    ceremony: string,
+    answer: unknown,
+    options?: CallOptions
+  ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal>
+}
+
+/** The accounts of a service. */
+export interface Accounts {
+  begin(level: IdentityLevel, name?: string, options?: CallOptions): Promise<BegunCeremony>
+  /** Comes in. A key that was never seen makes an account; everything else has to be linked to one. */
+  enter(
+    level: IdentityLevel,
+    ceremony: string,
+    answer: unknown,
+    options?: CallOptions
+  ): Promise<{ ok: true; account: OpenAccount } | AccountRefusal>
+}
+
+/** How accounts are kept. */
+export interface AccountsInit extends CeremonyLimits {
+  /** Who keeps them: a domain, or a DID. */
+  audience: string
+  /** Accounts at most. Default 100,000. */
+  maxAccounts?: number
+  /**
+   * Whether a lower level than the highest that is linked still opens the account. Default `refused`: who can read
+   * somebody's mail does not come into what a passkey guards. The account's own key always opens it.
+   */
+  lowerLevels?: 'refused' | 'allowed'
+}
+
+/** What accounts need. */
+export interface AccountsComponents extends CeremonyComponents {
+  /** One of level `anonymous`, and of every other level that is offered. */
+  providers: readonly IdentityProvider[]
+}
+
+/** From the least to the most. */
+const levels: readonly IdentityLevel[] = ['anonymous', 'email', 'passkey', 'did']
+
+/** Keeps accounts that begin with a key and move up: each level adds a way in, and changes nothing of what is there. */
+export function createAccounts(init: AccountsInit, components: AccountsComponents): Accounts {
+  const { audience, maxAccounts = DEFAULT_MAX_ACCOUNTS, lowerLevels = 'refused' } = init
+  const { store, clock } = components
+  const providers = new Map(components.providers.map((provider) => [provider.level, provider]))
+  const pending = createCeremonies('identity/account/link/', init, components)
+  let count: number | undefined
+  // One change at a time: a name is looked up and taken without another in between.
+  let queue: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work)
+    queue = result.catch(() => undefined)
+    return result
+  }
+  const recordKey = (did: Did): string => `identity/account/record/${did}`
+  const nameKey = (level: IdentityLevel, name: string): string => `identity/account/name/${level}/${name}`
+  const encode = (value: unknown): Uint8Array => new TextEncoder().encode(canonicalizeJson(value))
+  const noLevel = refusal('LEVEL_UNKNOWN', 'Cannot come in so: this level is not offered here')
+
+  async function read(did: Did, options: CallOptions): Promise<AccountRecord | undefined> {
+    const bytes = await store.get(recordKey(did), options)
+    return bytes === undefined ? undefined : (JSON.parse(new TextDecoder().decode(bytes)) as AccountRecord)
+  }
+
+  async function ownerOf(level: IdentityLevel, name: string, options: CallOptions): Promise<Did | undefined> {
+    const bytes = await store.get(nameKey(level, name), options)
+    return bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+  }
+
+  async function write(
+    record: AccountRecord,
+    { level, name }: AccountLink,
+    options: CallOptions
+  ): Promise<void> {
+    await store.batch(
+      [
+        { type: 'put', key: recordKey(record.did), value: encode(record) },
+        { type: 'put', key: nameKey(level, name), value: new TextEncoder().encode(record.did) }
+      ],
+      options
+    )
+  }
+
+  async function create(proof: IdentityProof, options: CallOptions): Promise<AccountRecord | AccountRefusal> {
+    if (count === undefined) {
+      count = 0
+      const range = { gte: 'identity/account/record/', lt: 'identity/account/record0', ...options }
+      for await (const _ of store.entries(range)) count++
+    }
+    if (count >= maxAccounts) return refusal('FULL', 'Cannot make the account: there is no room for more')
+    const link = linkOf(proof, '', clock.now())
+    const record: AccountRecord = { did: proof.name, createdAt: clock.now(), links: [link] }
+    await write(record, link, options)
+    count++
+    return record
+  }
+
+  async function find(proof: IdentityProof, options: CallOptions): Promise<AccountRecord | AccountRefusal> {
+    const did = await ownerOf(proof.level, proof.name, options)
+    const record = did === undefined ? undefined : await read(did, options)
+    if (record === undefined) {
+      if (proof.level === 'anonymous') return create(proof, options)
+      return refusal('NOT_LINKED', 'Cannot come in so: no account has been linked to it')
+    }
+    const highest = Math.max(...record.links.map(({ level }) => levels.indexOf(level)))
+    const lower = proof.level !== 'anonymous' && levels.indexOf(proof.level) < highest
+    if (lower && lowerLevels === 'refused') {
+      return refusal('LEVEL_TOO_LOW', 'Cannot come in so: the account has moved up, and asks for more')
+    }
+    return record
+  }
+
+  async function add(
+    did: Did,
+    proof: IdentityProof,
+    statement: string,
+    options: CallOptions
+  ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal> {
+    const owner = await ownerOf(proof.level, proof.name, options)
+    if (owner !== undefined && owner !== did) {
+      return refusal('LINKED_ELSEWHERE', 'Cannot link it: it opens another account')
+    }
+    const record = (await read(did, options)) as AccountRecord
+    if (record.links.some(({ statement: used }) => used === statement)) {
+      return refusal('STATEMENT_INVALID', 'Cannot link it: what the account signed was used before')
+    }
+    const links = record.links.filter(({ level, name }) => level !== proof.level || name !== proof.name)
+    if (links.length >= MAX_LINKS) {
+      return refusal('FULL', `Cannot link it: an account has at most ${MAX_LINKS} links`)
+    }
+    const link = linkOf(proof, statement, clock.now())
+    const changed = { ...record, links: [...links, link] }
+    await write(changed, link, options)
+    return { ok: true, record: changed }
+  }
+
+  function opened(first: AccountRecord, level: IdentityLevel): OpenAccount {
+    const { did } = first
+    let record = first
+    return {
+      get record() {
+        return record
+      },
+      level,
+      data: prefixedStore(store, `identity/account/data/${did}/`),
+      async beginLink(to, statement, name, options = {}) {
+        const provider = to === 'anonymous' ? undefined : providers.get(to)
+        if (provider === undefined) return noLevel
+        const hash = await statementHash(statement, { account: did, audience, level: to, now: clock.now() })
+        if (hash === undefined) {
+          return refusal('STATEMENT_INVALID', 'Cannot link it: the account has not signed for it just now')
+        }
+        const request = {
+          purpose: 'link',
+          account: did,
+          statement: hash,
+          ...(name === undefined ? {} : { name })
+        } as const
+        const begun = await provider.begin(request, options)
+        if (!begun.ok) return begun
+        const id = encodeBase64Url(hash)
+        // The last ceremony for a statement counts.
+        await pending.take(id, options)
+        const kept = await pending.begin({ statement, level: to, account: did }, options, id)
+        return kept === undefined
+          ? refusal('TOO_MANY', 'Cannot link it: too many are at it. Try again later')
+          : begun
+      },
+      async link(to, ceremony, answer, options = {}) {
+        const provider = providers.get(to)
+        if (provider === undefined) return noLevel
+        const proof = await provider.finish(ceremony, answer, options)
+        if (!proof.ok) return proof
+        const id = proof.statement === undefined ? undefined : encodeBase64Url(proof.statement)
+        const asked = await pending.take(id, options)
+        if (
+          asked === undefined ||
+          proof.purpose !== 'link' ||
+          proof.account !== did ||
+          asked['account'] !== did ||
+          asked['level'] !== to
+        ) {
+          return refusal('PROOF_INVALID', 'Cannot link it: the proof is for something else')
+        }
+        const outcome = await inTurn(() => add(did, proof, asked['statement'] as string, options))
+        if (outcome.ok) record = outcome.record
+        return outcome
+      }
+    }
+  }
+
+  return {
+    async begin(level, name, options = {}) {
+      const provider = providers.get(level)
+      if (provider === undefined) return noLevel
+      return provider.begin({ purpose: 'enter', ...(name === undefined ? {} : { name }) }, options)
+    },
+    async enter(level, ceremony, answer, options = {}) {
+      const provider = providers.get(level)
+      if (provider === undefined) return noLevel
+      const proof = await provider.finish(ceremony, answer, options)
+      if (!proof.ok) return proof
+      if (proof.purpose !== 'enter')
+        return refusal('PROOF_INVALID', 'Cannot come in so: the proof is for a link')
+      const record = await inTurn(() => find(proof, options))
+      return 'code' in record ? record : { ok: true, account: opened(record, level) }
+    }
+  }
+}
+
+function linkOf(proof: IdentityProof, statement: string, at: number): AccountLink {
+  return { level: proof.level, name: proof.name, at, statement, binding: encodeBase64Url(proof.binding) }
+}

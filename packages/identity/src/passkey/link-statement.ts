@@ -1,0 +1,54 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { Clock, Did, IdentityLevel, Random, Signer } from '@kwaai/interface'
+import { systemClock, systemRandom } from '@kwaai/interface/memory'
+import { open, seal } from '../envelope.ts'
+import { canonicalizeJson, parseJson, type JsonObject } from '../json.ts'
+import { encodeBase64Url } from '../multikey.ts'
+import { LINK_CONTEXT } from './limits.ts'
+import { base64UrlBytes } from './text.ts'
+
+const maxBytes = 2048
+const nonceBytes = 16
+const maxAgeS = 600
+
+/**
+ * What an account's own key signs to be linked at a level: nobody who came in otherwise can do it.
+ *
+ * @param audience - who keeps the accounts: a domain, or a DID.
+ * @returns the statement as text.
+ */
+export async function createLinkStatement(
+  account: Signer,
+  audience: string,
+  level: IdentityLevel,
+  { clock = systemClock, random = systemRandom }: { clock?: Clock; random?: Random } = {}
+): Promise<string> {
+  const at = Math.floor(clock.now() / 1000)
+  const said = { account: account.did, audience, level, at, nonce: encodeBase64Url(random.bytes(nonceBytes)) }
+  const payload = new TextEncoder().encode(canonicalizeJson(said))
+  return encodeBase64Url(await seal(account, LINK_CONTEXT, payload, { maxBytes }))
+}
+
+/** The hash of a statement, 32 bytes, where it is the account's, for this audience and level, and of these minutes. */
+export async function statementHash(
+  statement: unknown,
+  expected: { account: Did; audience: string; level: IdentityLevel; now: number }
+): Promise<Uint8Array | undefined> {
+  const bytes = base64UrlBytes(statement, maxBytes)
+  if (bytes === undefined) return undefined
+  try {
+    const { payload, signer } = await open(bytes, { context: LINK_CONTEXT, maxBytes })
+    const said = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(payload)) as JsonObject
+    const { account, audience, level, now } = expected
+    const holds =
+      signer === account &&
+      said['account'] === account &&
+      said['audience'] === audience &&
+      said['level'] === level &&
+      typeof said['at'] === 'number' &&
+      Math.abs(now / 1000 - said['at']) <= maxAgeS
+    return holds ? sha256(bytes) : undefined
+  } catch {
+    return undefined
+  }
+}
