@@ -11,6 +11,7 @@ declare module '@digitalbazaar/ed25519-multikey' {
     signer(): { id: string; algorithm: string; sign(options: { data: Uint8Array }): Promise<Uint8Array> }
   }
   export function from(key: Record<string, unknown>): Promise<KeyPair>
+  export function generate(init: { id: string; controller: string; seed: Uint8Array }): Promise<KeyPair>
 }
 
 declare module '@digitalbazaar/did-method-key' {

@@ -8,7 +8,7 @@ declare module '@digitalbazaar/eddsa-rdfc-2022-cryptosuite' {
         documentLoader: (url: string) => Promise<unknown>
         safe: true
         base: null
-        maxWorkFactor: number
+        maxDeepIterations: number
         signal?: AbortSignal
       }
     ): Promise<string>
@@ -23,6 +23,7 @@ declare module '@digitalbazaar/data-integrity' {
 }
 
 declare module '@digitalbazaar/vc' {
+  export function defaultDocumentLoader(url: string): Promise<unknown>
   export function verifyCredential(options: Record<string, unknown>): Promise<{
     verified: boolean
     error?: unknown

@@ -3,8 +3,9 @@ import { ERR_IDENTITY_NOT_CANONICAL } from '../errors.ts'
 import type { LoadedDocument } from './contexts.ts'
 import { loadPeer } from './peers.ts'
 
-// Deep comparisons of blank nodes may be as many as there are such nodes; poison graphs need more (rdf-canonize 5).
-const maxWorkFactor = 1
+// Deep comparisons of blank nodes for one document: poison graphs need exponentially many. Own choice: so many take
+// about a second, and are enough for a thousand objects that look alike or a chain of twenty.
+const maxDeepIterations = 2048
 
 /**
  * The canonical N-Quads of what a JSON-LD document means (RDFC-1.0), in safe mode.
@@ -25,7 +26,7 @@ export async function canonicalizeRdf(
       documentLoader,
       safe: true,
       base: null,
-      maxWorkFactor,
+      maxDeepIterations,
       ...(signal && { signal })
     })
   } catch (cause) {

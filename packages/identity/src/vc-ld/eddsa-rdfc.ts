@@ -7,13 +7,13 @@ import { checkLinkedData, createContextLoader, type KnownContexts } from './cont
 export interface EddsaRdfcInit {
   /** Contexts known besides the bundled ones; a bundled one cannot be replaced. */
   contexts?: KnownContexts
-  /** Most objects and list items of a document. Default 10 000. */
+  /** Most objects and list items of a document. Default 4096. */
   maxNodes?: number
   /** Most characters of names and strings of a document. Default 256 Ki. */
   maxCharacters?: number
 }
 
-const defaultMaxNodes = 10_000
+const defaultMaxNodes = 4096
 const defaultMaxCharacters = 2 ** 18
 
 /**

@@ -1,0 +1,1 @@
+/// <reference path="../../packages/identity/test/digitalbazaar.d.ts" />
