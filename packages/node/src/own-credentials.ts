@@ -53,13 +53,14 @@ export async function rotateKey(
   return signedByBoth(rotation, old, next, now)
 }
 
-/** Whether a credential binds a node to its controller, in every part. */
+/** Whether a credential binds a node to its controller, in every part; no controller binds none. */
 export async function binds(
   credential: Credential,
-  controller: Did,
+  controller: Did | undefined,
   node: Did,
   now: number
 ): Promise<boolean> {
+  if (controller === undefined) return false
   const result = await verifyBinding(credential, { now })
   return result.ok && result.controller === controller && result.node === node
 }

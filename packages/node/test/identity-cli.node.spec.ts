@@ -6,9 +6,10 @@ import { openSecret, readSealedFacts } from '@kwaai/identity/keystore'
 import { identityFromPhrase } from '@kwaai/identity/phrase'
 import { verifyRotation } from '@kwaai/identity/vc'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { keptCredentials } from '../src/cli/identity-credentials.ts'
+import { keepCredential, ownCredentials } from '../src/cli/identity-credentials.ts'
 import { claimDataDir } from '../src/data-dir.ts'
 import { loadIdentity } from '../src/node-key.ts'
+import { rotateKey } from '../src/own-credentials.ts'
 import { runMain, type MainResult } from './run-main.ts'
 
 let folder: string
@@ -63,7 +64,8 @@ describe('kwaai identity show', () => {
       proven: true,
       path,
       controller: null,
-      bound: false
+      bound: false,
+      credentials: 0
     })
     await loadIdentity(dataDir, { passphrase })
     expect(await json(['show'])).toEqual({ ...plain, encrypted: true, proven: false })
@@ -272,8 +274,8 @@ describe('kwaai identity rotate', () => {
     expect((await loadIdentity(dataDir, { passphrase })).peerId).toBe(rotated.peerId)
     expect(await json(['show'])).toMatchObject({ did: rotated.did, bound: true })
     const again = await json(['rotate'], { env })
-    const kept = await keptCredentials(dataDir, 'RotationCredential')
-    expect(await verifyRotation(kept, { from: before.did })).toMatchObject({
+    const { own } = await ownCredentials(dataDir)
+    expect(await verifyRotation(own.RotationCredential, { from: before.did })).toMatchObject({
       ok: true,
       path: [before.did, rotated.did, again.did]
     })
@@ -290,7 +292,18 @@ describe('kwaai identity rotate', () => {
     await writeFile(join(dataDir, 'identity-next.key'), seedToProtobuf(next.exportSeed()))
     expect(await json(['rotate'])).toMatchObject({ rotatedFrom: null, did: next.did })
     expect(await readdir(dataDir)).not.toContain('identity-next.key')
-    expect(await keptCredentials(dataDir, 'RotationCredential')).toHaveLength(1)
+    // Cut off between the signing and the change of keys.
+    const { did } = await loadIdentity(dataDir)
+    const last = createIdentity()
+    await writeFile(join(dataDir, 'identity-next.key'), seedToProtobuf(last.exportSeed()))
+    const signed = await rotateKey(await loadIdentity(dataDir), last, Date.parse('2026-11-01T00:00:00Z'))
+    await keepCredential(dataDir, signed)
+    expect(await json(['rotate'])).toMatchObject({ rotatedFrom: did, did: last.did })
+    const { own } = await ownCredentials(dataDir)
+    expect(await verifyRotation(own.RotationCredential, { from: before.did })).toMatchObject({
+      ok: true,
+      path: [before.did, next.did, last.did]
+    })
   })
 
   test('waits for no node that runs: a key is not changed under it', async () => {

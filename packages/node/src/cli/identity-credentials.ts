@@ -1,51 +1,38 @@
-import { join } from 'node:path'
-import { parseJson } from '@kwaai/identity'
 import type { Credential } from '@kwaai/identity/vc'
 import type { CallOptions } from '@kwaai/interface'
-import { createFileStore } from '../store/file-store.ts'
+import { openCredentials, type CredentialFolder } from '../credentials/credential-folder.ts'
 
 /** What a node's own keys have signed about each other. */
 export type OwnType = 'BindingCredential' | 'RotationCredential'
 
-const maxBytes = 8 * 2 ** 20
-
-async function withStore<T>(
-  dataDir: string,
-  run: (store: ReturnType<typeof createFileStore>) => Promise<T>
-): Promise<T> {
-  const store = createFileStore({ path: join(dataDir, 'own-credentials.log'), maxBytes })
+async function withFolder<T>(dataDir: string, run: (folder: CredentialFolder) => Promise<T>): Promise<T> {
+  const folder = openCredentials(dataDir)
   try {
-    return await run(store)
+    return await run(folder)
   } finally {
-    await store[Symbol.asyncDispose]()
+    await folder.close()
   }
 }
 
-const subjectOf = ({ credentialSubject }: Credential): string =>
-  String((credentialSubject as { id?: unknown } | undefined)?.id)
-
-/** Keeps a binding or a rotation; a later one between the same two takes the place of an earlier one. */
+/** Keeps a binding or a rotation among the credentials of the node, where `kwaai vc` has it too. */
 export async function keepCredential(
   dataDir: string,
-  type: OwnType,
   credential: Credential,
   options: CallOptions = {}
 ): Promise<void> {
-  const key = `${type}/${String(credential.issuer)}/${subjectOf(credential)}`
-  const value = new TextEncoder().encode(JSON.stringify(credential))
-  await withStore(dataDir, (store) => store.put(key, value, options))
+  await withFolder(dataDir, (folder) => folder.keep(credential, 'issued', options))
 }
 
-/** The bindings or rotations that are kept. They are not verified. */
-export async function keptCredentials(
+/** The bindings and rotations that are kept, and how many credentials there are in all. They are not verified. */
+export async function ownCredentials(
   dataDir: string,
-  type: OwnType,
   options: CallOptions = {}
-): Promise<Credential[]> {
-  return withStore(dataDir, async (store) => {
-    const found: Credential[] = []
-    for await (const [, value] of store.entries({ gte: `${type}/`, lt: `${type}0`, ...options }))
-      found.push(parseJson(new TextDecoder().decode(value)) as unknown as Credential)
-    return found
-  })
+): Promise<{ own: Record<OwnType, Credential[]>; count: number }> {
+  const all = await withFolder(dataDir, (folder) => folder.list(options))
+  const of = (type: OwnType): Credential[] =>
+    all.map(({ credential }) => credential).filter((credential) => [credential.type].flat().includes(type))
+  return {
+    own: { BindingCredential: of('BindingCredential'), RotationCredential: of('RotationCredential') },
+    count: all.length
+  }
 }

@@ -1,6 +1,5 @@
-import { open } from 'node:fs/promises'
 import { createIdentity, seedFromProtobuf, type Identity } from '@kwaai/identity'
-import { looksSealed, MAX_SEALED_BYTES, readSealedFacts } from '@kwaai/identity/keystore'
+import { looksSealed, readSealedFacts } from '@kwaai/identity/keystore'
 import { systemClock } from '@kwaai/interface/memory'
 import { KwaaiError, type Did } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
@@ -16,36 +15,11 @@ import {
   type KeyOptions
 } from '../node-key.ts'
 import { readSeed } from './identity-formats.ts'
-import { keyOptionsOf, readInput, tell, withClaim, type IdentityVerb } from './identity-verb.ts'
+import { keyOptionsOf, tell, withClaim, type IdentityVerb } from './identity-verb.ts'
+import { readInput } from './input.ts'
 import type { ParsedOptions } from './options.ts'
 import { newPassphrase } from './passphrase.ts'
 import { printable, type Io } from './terminal.ts'
-
-async function readKeyFile(path: string, io: Io): Promise<Uint8Array> {
-  if (path === '-') return new TextEncoder().encode(await readInput(io, 'The key: ', MAX_SEALED_BYTES))
-  const buffer = new Uint8Array(MAX_SEALED_BYTES + 1)
-  let length = 0
-  try {
-    const file = await open(path, 'r')
-    try {
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length)
-        length += bytesRead
-        if (bytesRead === 0 || length === buffer.length) break
-      }
-    } finally {
-      await file.close()
-    }
-  } catch (error) {
-    throw nodeError('ERR_NODE_FILE_UNREADABLE', `Cannot read ${path}: ${(error as Error).message}`, {
-      cause: error
-    })
-  }
-  if (length === buffer.length) {
-    throw nodeError('ERR_NODE_FILE_UNREADABLE', `Cannot read ${path}: it has more bytes than any key`)
-  }
-  return buffer.slice(0, length)
-}
 
 /** A file kwaai sealed; a JWK and a Multikey are JSON too, and are none. */
 function isSealed(bytes: Uint8Array): boolean {
@@ -65,7 +39,7 @@ interface Imported {
 }
 
 async function readImported(path: string, io: Io, keyOptions: KeyOptions): Promise<Imported> {
-  const bytes = await readKeyFile(path, io)
+  const bytes = new Uint8Array(await readInput(path, io))
   if (!isSealed(bytes)) return { identity: createIdentity({ seed: readSeed(bytes) }), passphrase: undefined }
   const { secret, passphrase } = await openSealed(path, bytes, keyOptions)
   try {

@@ -61,7 +61,7 @@ async function keepKeys(
     // A passphrase that a file or the environment has is there for the node too; one that was typed is not.
     await keys.put('identity', await keyBytes('identity', node, keyOptions.passphrase, call), call)
   }
-  await keepCredential(dataDir, 'BindingCredential', binding, call)
+  await keepCredential(dataDir, binding, call)
   return { controller, node, nodeFromPhrase, aside }
 }
 

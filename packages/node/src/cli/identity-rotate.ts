@@ -3,8 +3,8 @@ import { systemClock } from '@kwaai/interface/memory'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
 import { keyBytes, keyPath, keysOf, openKey, readKey, type KeyOptions } from '../node-key.ts'
-import { bindNode, rotateKey, type RotationReason } from '../own-credentials.ts'
-import { keepCredential } from './identity-credentials.ts'
+import { bindNode, rotateKey, rotates, type RotationReason } from '../own-credentials.ts'
+import { keepCredential, ownCredentials } from './identity-credentials.ts'
 import { noIdentity } from './identity-show.ts'
 import { keyOptionsOf, tell, withClaim, type IdentityVerb } from './identity-verb.ts'
 import type { ParsedOptions } from './options.ts'
@@ -70,11 +70,11 @@ async function rotateKeys(
     await keys.put('identity-next', await keyBytes('identity-next', next, passphrase, call), call)
   }
   const now = systemClock.now()
-  const rotation = await rotateKey(old, next, now, reason)
-  await keepCredential(dataDir, 'RotationCredential', rotation, call)
-  if (controller !== undefined) {
-    await keepCredential(dataDir, 'BindingCredential', await bindNode(controller, next, now), call)
-  }
+  // One that was cut off may have signed already, and who is given two rotations of one key believes neither.
+  const { RotationCredential: signed } = (await ownCredentials(dataDir, call)).own
+  const verdicts = await Promise.all(signed.map((one) => rotates(one, old.did, next.did, now)))
+  if (!verdicts.includes(true)) await keepCredential(dataDir, await rotateKey(old, next, now, reason), call)
+  if (controller !== undefined) await keepCredential(dataDir, await bindNode(controller, next, now), call)
   const bytes = await keyBytes('identity', next, passphrase, call)
   const aside = await putAside(dataDir, 'identity', now)
   await keys.put('identity', bytes, { replace: true, ...call })

@@ -7,7 +7,7 @@ import type { Did } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
 import { keyPath, openKey, readKey } from '../node-key.ts'
 import { binds } from '../own-credentials.ts'
-import { keptCredentials } from './identity-credentials.ts'
+import { ownCredentials } from './identity-credentials.ts'
 import { keyOptionsOf, tell, type IdentityVerb } from './identity-verb.ts'
 
 /** What to do where there is no key yet. */
@@ -38,12 +38,9 @@ export const show: IdentityVerb = {
       : (stored.did as Did)
     const now = systemClock.now()
     const standing = controller?.did
-    const bound =
-      standing !== undefined &&
-      (await keptCredentials(dataDir, 'BindingCredential', call).then(async (all) => {
-        for (const credential of all) if (await binds(credential, standing, did, now)) return true
-        return false
-      }))
+    const { own, count } = await ownCredentials(dataDir, call)
+    const bindings = own.BindingCredential.map((one) => binds(one, standing, did, now))
+    const bound = (await Promise.all(bindings)).includes(true)
     const facts = {
       did,
       peerId: peerIdFromDid(did),
@@ -53,7 +50,8 @@ export const show: IdentityVerb = {
       proven: opens || !stored.encrypted,
       path: keyPath(dataDir, 'identity'),
       controller: standing ?? null,
-      bound
+      bound,
+      credentials: count
     }
     const state = !facts.encrypted ? 'not encrypted' : facts.proven ? 'encrypted' : 'encrypted, not opened'
     tell(options, io, facts, [
@@ -61,7 +59,8 @@ export const show: IdentityVerb = {
       `Peer id      ${facts.peerId}`,
       `Public key   ${facts.publicKeyMultibase}`,
       `Key          ${facts.path} (${state})`,
-      `Controller   ${facts.controller ?? 'none here; "kwaai identity phrase" makes one'}${facts.bound ? ', which has signed for this node' : ''}`
+      `Controller   ${facts.controller ?? 'none here; "kwaai identity phrase" makes one'}${facts.bound ? ', which has signed for this node' : ''}`,
+      `Credentials  ${facts.credentials}${count === 0 ? '' : '; \"kwaai vc list\" lists them'}`
     ])
     return 0
   }
