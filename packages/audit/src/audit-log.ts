@@ -1,15 +1,6 @@
-import type {
-  AuditSink,
-  BatchOperation,
-  CallOptions,
-  Clock,
-  Did,
-  KeyValueStore,
-  Random,
-  Signer
-} from '@kwaai/interface'
-import { equalBytes, textOf, utf8 } from './bytes.ts'
-import { parseCheckpoint, signCheckpoint, type LogPolicy } from './checkpoint.ts'
+import type { BatchOperation, CallOptions, Signer } from '@kwaai/interface'
+import { equalBytes, textOf, toHex, utf8 } from './bytes.ts'
+import { parseCheckpoint, signCheckpoint } from './checkpoint.ts'
 import {
   DEFAULT_CHECKPOINT_ENTRIES,
   DEFAULT_CHECKPOINT_MS,
@@ -18,143 +9,17 @@ import {
   NOTE_ED25519
 } from './constants.ts'
 import { ERR_AUDIT_INVALID_ENTRY, ERR_AUDIT_INVALID_INIT, ERR_AUDIT_NOT_FOUND, auditError } from './errors.ts'
-import {
-  checkpointKey,
-  createLogStore,
-  damaged,
-  dataKey,
-  emptyHead,
-  type LogHead,
-  type LogStore
-} from './log-store.ts'
+import { checkpointKey, createLogStore, damaged, dataKey, emptyHead, type LogHead } from './log-store.ts'
+import { keepParts, type AuditLogParts } from './log-parts.ts'
+import type { AuditEntry, AuditLog, AuditLogComponents, AuditLogInit, StoredEntry } from './log-types.ts'
 import { consistencyProof, frontierRoot, inclusionProof, rootAt } from './merkle.ts'
 import { checkNoteKey, parseNote, verifySignatures, type NoteKey } from './note.ts'
-import { createQueue, type Queue } from './queue.ts'
+import { createQueue } from './queue.ts'
 import { decodeRecord, encodeRecord, isKind, type AuditRecord } from './record.ts'
 import { commitmentOf, deriveKey, entryTag, openBytes, sealBytes, tagKeyOf } from './sealing.ts'
-import { checkSubject, type SubjectKeyVault } from './subject-keys.ts'
-import { tilePath, tilesOf } from './tiles.ts'
+import { checkSubject } from './subject-keys.ts'
+import { hasTile, parseTilePath, tilePath, tilesOf } from './tiles.ts'
 import { formatTlogProof } from './tlog-proof.ts'
-
-/** Options of {@link createAuditLog}. */
-export interface AuditLogInit {
-  /**
-   * Names the log in its checkpoints, for ever; without spaces and `+`. Default: `kwaai-audit/` and the DID of the first
-   * signer. The address it is served at, without `https://`, where it is served.
-   */
-  origin?: string
-  /** A checkpoint is signed once so many entries wait for it. Default 64. */
-  checkpointEntries?: number
-  /** And with the first entry that comes so many milliseconds after the last one was signed. Default 10,000. */
-  checkpointMs?: number
-}
-
-/** What a log works with. */
-export interface AuditLogComponents {
-  /** Where it is kept, under `audit/`. */
-  store: KeyValueStore
-  /** Signs the checkpoints. */
-  signer: Signer
-  clock: Clock
-  /** Makes salts and nonces, so it has to be unpredictable. */
-  random: Random
-  /** The keys of the persons that entries are about. */
-  keys: SubjectKeyVault
-  /**
-   * Runs one change of the log at a time. Several processes that share a store have to share a lock here. Default: one
-   * at a time in this process.
-   */
-  exclusive?: Queue
-}
-
-/** Something that happened. */
-export interface AuditEntry {
-  /** What happened, in lower-case segments, such as `api-key/created`. Everybody who sees the log sees it. */
-  kind: string
-  /** Whom it is about: a DID, or the name of an account. */
-  subject?: Did
-  /** What there is to know of it, up to 64 KiB. Only who has the person's key reads it. */
-  data: Uint8Array
-}
-
-/** An entry, with its data where it can still be read. */
-export interface StoredEntry {
-  record: AuditRecord
-  /** Absent where the person's key is destroyed, or another's than asked for. */
-  data?: Uint8Array
-  salt?: Uint8Array
-}
-
-/** Writes that happen together with entries. */
-export interface AppendOptions extends CallOptions {
-  /** Further writes to the log's store, all with the entries or none. */
-  operations?: readonly BatchOperation[]
-}
-
-/** A log whose past cannot be changed unnoticed. */
-export interface AuditLog extends AuditSink, AsyncDisposable {
-  /** Appends one entry. It is kept when this resolves. */
-  append(entry: AuditEntry, options?: CallOptions): Promise<void>
-  /**
-   * Appends entries, all or none. @returns their records.
-   * @throws A KwaaiError `ERR_AUDIT_INVALID_ENTRY` when there are none or more than 256, or one is out of its bounds.
-   */
-  appendAll(entries: readonly AuditEntry[], options?: AppendOptions): Promise<AuditRecord[]>
-  /** How many entries there are. */
-  size(options?: CallOptions): Promise<number>
-  /** The log's name and the key its checkpoints are signed with. */
-  policy(options?: CallOptions): Promise<LogPolicy & { key: NoteKey }>
-  /**
-   * The signed checkpoint over all entries.
-   * @throws A KwaaiError `ERR_AUDIT_LOG_DAMAGED` when what is kept does not follow from what was signed before.
-   */
-  checkpoint(options?: CallOptions): Promise<string>
-  /**
-   * An entry; its data where it is about this subject, or about nobody.
-   * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND`.
-   */
-  entry(seq: number, options?: CallOptions & { subject?: string }): Promise<StoredEntry>
-  /** The entries about a subject, with their data, in their order; those about nobody where no subject is given. */
-  entriesOf(subject?: string, options?: CallOptions): AsyncIterable<Required<StoredEntry>>
-  /**
-   * A `.tlog-proof` that the entry stands in the log, with the entry as its extra data.
-   * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND`.
-   */
-  prove(seq: number, options?: CallOptions): Promise<string>
-  /**
-   * The proof that the log begins with its first `from` entries, and the checkpoint it leads to.
-   * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND` when the log has never had so many.
-   */
-  proveConsistency(from: number, options?: CallOptions): Promise<{ proof: Uint8Array[]; checkpoint: string }>
-  /** The files of the log, as any web host can serve them (C2SP tlog-tiles): tiles, entry bundles, `checkpoint` last. */
-  files(options?: CallOptions): AsyncIterable<{ path: string; bytes: Uint8Array }>
-}
-
-/** What belongs together for other parts of this package: the log and what it is made of. */
-export interface AuditLogParts {
-  components: AuditLogComponents
-  logStore: LogStore
-  exclusive: Queue
-  /** Appends while the caller is the only one to change the log. */
-  appendNow(
-    entries: readonly (AuditEntry & { salt?: Uint8Array; keepData?: boolean })[],
-    options?: AppendOptions
-  ): Promise<AuditRecord[]>
-}
-
-const parts = new WeakMap<AuditLog, AuditLogParts>()
-
-/**
- * The insides of a log that {@link createAuditLog} made.
- *
- * @throws A KwaaiError `ERR_AUDIT_INVALID_INIT` for others.
- */
-export function partsOf(log: AuditLog): AuditLogParts {
-  const found = parts.get(log)
-  if (found === undefined)
-    throw auditError(ERR_AUDIT_INVALID_INIT, 'Cannot use the log: it was not made by createAuditLog')
-  return found
-}
 
 /** Whose key encrypts the data of entries about nobody. */
 const nobody = 'kwaai:log'
@@ -167,16 +32,21 @@ const saltBytes = 32
  * @throws A KwaaiError `ERR_AUDIT_INVALID_INIT` when an option is out of its range.
  */
 export function createAuditLog(init: AuditLogInit, components: AuditLogComponents): AuditLog {
-  const { store, signer, clock, random, keys } = components
+  const { store, clock, random, keys } = components
   const { checkpointEntries = DEFAULT_CHECKPOINT_ENTRIES, checkpointMs = DEFAULT_CHECKPOINT_MS } = init
   if (!(checkpointEntries >= 1) || !(checkpointMs >= 0))
     throw auditError(
       ERR_AUDIT_INVALID_INIT,
       'Cannot open the log: checkpointEntries or checkpointMs is out of range'
     )
+  const signerNow = (): Signer => {
+    if (components.signer !== undefined) return components.signer
+    throw auditError(ERR_AUDIT_INVALID_INIT, 'Cannot sign the log: it was opened without a signer')
+  }
   const keyOf = (origin: string): NoteKey =>
-    checkNoteKey({ name: origin, type: NOTE_ED25519, publicKey: signer.publicKey })
-  const firstOrigin = keyOf(init.origin ?? `kwaai-audit/${signer.did}`).name
+    checkNoteKey({ name: origin, type: NOTE_ED25519, publicKey: signerNow().publicKey })
+  const firstOrigin = init.origin ?? `kwaai-audit/${toHex(random.bytes(16))}`
+  checkNoteKey({ name: firstOrigin, type: NOTE_ED25519, publicKey: new Uint8Array(32) })
   const exclusive = components.exclusive ?? createQueue()
   const logStore = createLogStore(store)
   let signedAt = clock.now()
@@ -203,6 +73,9 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
   }
   const signNow = async (options?: CallOptions): Promise<string> => {
     const { origin, frontier } = await headOf(options)
+    const root = frontierRoot(frontier)
+    if (!equalBytes(await rootAt(frontier.size, logStore.hashes(frontier.size, options)), root))
+      throw damaged('its entries are not those its head was made of')
     const last = await lastSigned(options)
     if (last !== undefined) {
       const note = parseNote(last)
@@ -215,7 +88,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       if (before.size === frontier.size && (await verifySignatures(note, [keyOf(origin)])).length > 0)
         return last
     }
-    const signed = await signCheckpoint({ origin, size: frontier.size, root: frontierRoot(frontier) }, signer)
+    const signed = await signCheckpoint({ origin, size: frontier.size, root }, signerNow())
     await store.put(checkpointKey, utf8(signed), options)
     signedAt = clock.now()
     return signed
@@ -225,6 +98,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     return last === undefined ? 0 : parseCheckpoint(parseNote(last).text).size
   }
   const signIfDue = async (size: number, signed: number): Promise<void> => {
+    if (components.signer === undefined) return
     if (size - signed >= checkpointEntries || clock.now() - signedAt >= checkpointMs) await signNow()
   }
 
@@ -323,6 +197,14 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
         throw auditError(ERR_AUDIT_NOT_FOUND, `Cannot prove from ${from} on: the log has ${size} entries`)
       return { proof: await consistencyProof(from, size, logStore.hashes(size, options)), checkpoint }
     },
+    async file(path, options = {}) {
+      const checkpoint = await lastSigned(options)
+      if (checkpoint === undefined) return undefined
+      if (path === 'checkpoint') return utf8(checkpoint)
+      const { size } = parseCheckpoint(parseNote(checkpoint).text)
+      const place = parseTilePath(path)
+      return place !== undefined && hasTile(size, place) ? logStore.tile(place, options) : undefined
+    },
     async *files(options = {}) {
       const checkpoint = await log.checkpoint(options)
       const { size } = parseCheckpoint(parseNote(checkpoint).text)
@@ -331,10 +213,10 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       yield { path: 'checkpoint', bytes: utf8(checkpoint) }
     },
     async [Symbol.asyncDispose]() {
-      if ((await headOf()).frontier.size > 0) await log.checkpoint()
+      if (components.signer !== undefined && (await headOf()).frontier.size > 0) await log.checkpoint()
     }
   }
-  parts.set(log, { components, logStore, exclusive, appendNow })
+  keepParts(log, { components, logStore, exclusive, appendNow })
   return log
 }
 

@@ -1,6 +1,7 @@
 import { canonicalizeJson, open, parseJson, seal, type JsonObject, type JsonValue } from '@kwaai/identity'
 import { KwaaiError, type CallOptions, type Did } from '@kwaai/interface'
-import { partsOf, type AuditLog } from './audit-log.ts'
+import { partsOf, signerOf } from './log-parts.ts'
+import type { AuditLog } from './log-types.ts'
 import { fromBase64, textOf, toBase64, utf8 } from './bytes.ts'
 import { openCheckpoint, parseCheckpoint, type Checkpoint, type LogPolicy } from './checkpoint.ts'
 import { BUNDLE_CONTEXT, HASH_BYTES, MAX_BUNDLE_BYTES } from './constants.ts'
@@ -67,7 +68,8 @@ export async function exportSubject(
   options: ExportOptions = {}
 ): Promise<Uint8Array> {
   const { components, logStore } = partsOf(log)
-  const { signer, clock, keys } = components
+  const { clock, keys } = components
+  const signer = signerOf(log)
   const key = await keys.get(subject, options)
   if (key === undefined)
     throw auditError(ERR_AUDIT_NOT_FOUND, 'Cannot export: nothing is kept here about this subject')

@@ -1,6 +1,7 @@
 import { canonicalizeJson } from '@kwaai/identity'
 import type { CallOptions } from '@kwaai/interface'
-import { partsOf, type AuditLog } from './audit-log.ts'
+import { partsOf } from './log-parts.ts'
+import type { AuditLog } from './log-types.ts'
 import { textOf, utf8 } from './bytes.ts'
 import { buildConsent, type ConsentInit, type ConsentRecord } from './consent-record.ts'
 import { ERR_AUDIT_INVALID_CONSENT, ERR_AUDIT_NOT_FOUND, auditError } from './errors.ts'

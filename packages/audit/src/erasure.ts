@@ -1,6 +1,7 @@
 import { canonicalizeJson, seal } from '@kwaai/identity'
 import type { BatchOperation, CallOptions, Did } from '@kwaai/interface'
-import { partsOf, type AuditLog } from './audit-log.ts'
+import { partsOf, signerOf } from './log-parts.ts'
+import type { AuditLog } from './log-types.ts'
 import { fromBase64, toBase64, utf8 } from './bytes.ts'
 import { openSealed } from './bundle.ts'
 import type { Checkpoint, LogPolicy } from './checkpoint.ts'
@@ -56,7 +57,8 @@ export async function eraseSubject(
   options: CallOptions = {}
 ): Promise<Uint8Array> {
   const { components, logStore, exclusive, appendNow } = partsOf(log)
-  const { signer, clock, keys, random } = components
+  const { clock, keys, random } = components
+  const signer = signerOf(log)
   const salt = random.bytes(HASH_BYTES)
   const erasedAt = clock.now()
   const { count, seq } = await exclusive(async () => {

@@ -28,15 +28,15 @@
  *
  * @packageDocumentation
  */
-export {
-  createAuditLog,
-  type AppendOptions,
-  type AuditEntry,
-  type AuditLog,
-  type AuditLogComponents,
-  type AuditLogInit,
-  type StoredEntry
-} from './audit-log.ts'
+export { createAuditLog } from './audit-log.ts'
+export type {
+  AppendOptions,
+  AuditEntry,
+  AuditLog,
+  AuditLogComponents,
+  AuditLogInit,
+  StoredEntry
+} from './log-types.ts'
 export { decodeRecord, encodeRecord, type AuditRecord } from './record.ts'
 export { verifyTlogProof, formatTlogProof, parseTlogProof, type TlogProof } from './tlog-proof.ts'
 export { verifyFiles, type FileReader, type VerifyFilesOptions } from './verify-log.ts'

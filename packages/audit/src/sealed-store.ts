@@ -29,6 +29,8 @@ export interface SealedStoreComponents {
 
 /** A store that forgets a person with the person's key. */
 export interface SealedStore extends KeyValueStore {
+  /** The entries of one person. */
+  entriesOf(subject: string, options?: CallOptions): AsyncIterable<[key: string, value: Uint8Array]>
   /** Seals what was kept in the clear before. @returns how many entries. */
   sealAll(options?: CallOptions): Promise<number>
   /** Deletes what no key opens any more. @returns how many entries. */
@@ -141,6 +143,17 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
     delete: (key, options) => batch([{ type: 'delete', key }], options),
     batch,
     entries,
+    async *entriesOf(subject, options) {
+      const key = await keys.get(subject, options)
+      if (key === undefined) return
+      for (const { prefix } of scopes) {
+        const start = `${prefix}${marker}${key.id}/`
+        for await (const [name, value] of store.entries({ gte: start, lt: after(start), ...options })) {
+          const entry = unseal(name, value, key)
+          if (entry !== undefined) yield entry
+        }
+      }
+    },
     async sealAll(options) {
       let count = 0
       for (const { prefix } of scopes) {

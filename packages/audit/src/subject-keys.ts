@@ -103,7 +103,8 @@ export function createMemoryVault(components: { random?: Random } = {}): Subject
     },
     async *keys(options) {
       options?.signal?.throwIfAborted()
-      for (const key of [...kept.values()]) yield copy(key)
+      const found = Array.from(kept.values(), copy)
+      yield* found
     }
   }
 }

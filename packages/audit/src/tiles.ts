@@ -55,6 +55,12 @@ function* tilesOfLevel(level: TilePlace['level'], count: number): Generator<Tile
     yield { level, index, width: Math.min(TILE_WIDTH, count - index * TILE_WIDTH) }
 }
 
+/** Whether a log of `size` entries has this tile, be it as a part of a wider one. */
+export function hasTile(size: number, { level, index, width }: TilePlace): boolean {
+  const count = level === 'entries' ? size : widthAt(size, level)
+  return index * TILE_WIDTH + width <= count
+}
+
 /** The bytes of an entry bundle: each entry behind its length, a big-endian uint16. */
 export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
   const parts: ArrayLike<number>[] = []

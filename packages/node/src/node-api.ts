@@ -5,11 +5,11 @@ import { createApi, createApiKeys, type Api, type ApiKeys, type ModelFacts } fro
 import { serveApi } from '@kwaai/api/node'
 import type { Clock, Embedder, KeyValueStore, LanguageModel, Logger, Random, Signer } from '@kwaai/interface'
 import { createMemoryStore } from '@kwaai/interface/memory'
+import { answerScopes, keyScopes, openSealedFile } from './audit.ts'
 import { loopbackHost } from './constants.ts'
 import { keepSecret } from './data-dir.ts'
 import { nodeError } from './errors.ts'
 import type { NodeStatus } from './status.ts'
-import { createFileStore } from './store/file-store.ts'
 
 /** Where the API listens, and who may use it. */
 export interface NodeApiInit {
@@ -63,6 +63,8 @@ export interface KeyFolder {
   path: string | undefined
   /** True once there was a key, whatever became of it. */
   used(): Promise<boolean>
+  /** Seals what an older version kept in the clear. */
+  takeOver(): Promise<void>
   close(): Promise<void>
 }
 
@@ -71,8 +73,8 @@ export function openKeys(
   dataDir: string | undefined,
   { clock, random }: { clock: Clock; random: Random }
 ): KeyFolder {
-  const path = dataDir === undefined ? undefined : join(dataDir, 'api-keys.log')
-  const file = path === undefined ? undefined : createFileStore({ path })
+  const file = dataDir === undefined ? undefined : openSealedFile(dataDir, 'api-keys.log', keyScopes)
+  const path = file?.path
   return {
     keys: createApiKeys({}, { store: file ?? createMemoryStore(), clock, random }),
     path,
@@ -82,6 +84,7 @@ export function openKeys(
         () => true,
         (error: NodeJS.ErrnoException) => error.code !== 'ENOENT'
       )),
+    takeOver: async () => file?.takeOver(),
     close: async () => file?.[Symbol.asyncDispose]()
   }
 }
@@ -98,9 +101,10 @@ export async function createNodeApi(
 ): Promise<NodeApi> {
   const { api: wanted, dataDir } = init
   const { model, embedder, status, signer, facts, clock, random, logger, undo } = components
-  const { keys, used, close } = openKeys(dataDir, { clock, random })
+  const { keys, used, takeOver, close } = openKeys(dataDir, { clock, random })
   undo(close)
-  const store = openAnswers(dataDir, undo)
+  await takeOver()
+  const store = await openAnswers(dataDir, undo)
   const asksForKeys = wanted !== false && (wanted.keys ?? (await used()))
   // A file of keys that cannot be read is told now and not to each who asks.
   if (asksForKeys) await keys.list()
@@ -143,10 +147,15 @@ function hostsOf(host: string): readonly string[] {
   return everywhere.has(host) ? ['*'] : [host]
 }
 
-function openAnswers(dataDir: string | undefined, undo: NodeApiComponents['undo']): KeyValueStore {
+/** Each caller's answers are encrypted under that caller's key, and forgotten with it. */
+async function openAnswers(
+  dataDir: string | undefined,
+  undo: NodeApiComponents['undo']
+): Promise<KeyValueStore> {
   if (dataDir === undefined) return createMemoryStore()
-  const file = createFileStore({ path: join(dataDir, 'answers.log') })
+  const file = openSealedFile(dataDir, 'answers.log', answerScopes)
   undo(async () => file[Symbol.asyncDispose]())
+  await file.takeOver()
   return file
 }
 

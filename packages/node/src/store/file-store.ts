@@ -18,7 +18,10 @@ export interface FileStoreInit {
 }
 
 /** A store in a file; dispose of it to close the file. */
-export interface FileStore extends KeyValueStore, AsyncDisposable {}
+export interface FileStore extends KeyValueStore, AsyncDisposable {
+  /** Writes the file anew without what was deleted or replaced, which stands in it until then. */
+  compact(options?: CallOptions): Promise<void>
+}
 
 interface Place {
   offset: number
@@ -249,6 +252,15 @@ export function createFileStore(init: FileStoreInit): FileStore {
     },
     batch,
     entries,
+    compact: (options) =>
+      inTurn(async () => {
+        await current()
+        if (log === undefined) return
+        await locked(async () => {
+          if (!(await readOn())) throw damaged()
+          if (log !== undefined) await shorten(log)
+        })
+      }, options),
     async [Symbol.asyncDispose]() {
       const last = queue
       closed = true

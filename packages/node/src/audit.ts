@@ -1,0 +1,149 @@
+import { join } from 'node:path'
+import {
+  createAuditLog,
+  createConsents,
+  createSealedStore,
+  type AuditLog,
+  type Consents,
+  type SealedScope,
+  type SealedStore,
+  type SubjectKeyVault
+} from '@kwaai/audit'
+import type { CallOptions, Clock, Random, Signer } from '@kwaai/interface'
+import { systemClock, systemRandom } from '@kwaai/interface/memory'
+import { lock } from './model/file-lock.ts'
+import { createFileStore } from './store/file-store.ts'
+import { createFileVault } from './store/key-vault.ts'
+
+/** The audit log of a data folder. */
+export interface NodeAudit extends AsyncDisposable {
+  log: AuditLog
+  consents: Consents
+  keys: SubjectKeyVault
+}
+
+/** What {@link openAudit} works with. */
+export interface NodeAuditComponents {
+  /** Signs checkpoints. Without one entries are appended, and signed when the node starts or `kwaai audit` runs. */
+  signer?: Signer
+  /** Default: the system's. */
+  clock?: Clock
+  /** Default: the system's. */
+  random?: Random
+}
+
+/** The keys of the persons a data folder knows something about. */
+export function openVault(dataDir: string, components: { random?: Random } = {}): SubjectKeyVault {
+  return createFileVault({ folder: join(dataDir, 'subject-keys') }, components)
+}
+
+/**
+ * Opens the audit log of a data folder. Several processes may have it open. Its data can be read with the key of the
+ * person it is about alone, so what is personal belongs into `data`, never into `kind`.
+ */
+export function openAudit(dataDir: string, components: NodeAuditComponents = {}): NodeAudit {
+  const { clock = systemClock, random = systemRandom, signer } = components
+  const path = join(dataDir, 'audit.log')
+  const store = createFileStore({ path })
+  const keys = openVault(dataDir, { random })
+  let queue: Promise<unknown> = Promise.resolve()
+  const exclusive = <T>(work: () => Promise<T>, options: CallOptions = {}): Promise<T> => {
+    const result = queue.then(async () => {
+      options.signal?.throwIfAborted()
+      const unlock = await lock(join(dataDir, 'audit.append.lock'), { pollMs: 5, ...options })
+      try {
+        return await work()
+      } finally {
+        await unlock()
+      }
+    })
+    queue = result.catch(() => undefined)
+    return result
+  }
+  const log = createAuditLog({}, { store, clock, random, keys, exclusive, ...(signer && { signer }) })
+  return {
+    log,
+    keys,
+    consents: createConsents(log),
+    async [Symbol.asyncDispose]() {
+      try {
+        await log[Symbol.asyncDispose]()
+      } finally {
+        await store[Symbol.asyncDispose]()
+      }
+    }
+  }
+}
+
+/**
+ * Appends one entry to the log of a data folder: for commands that change something and end.
+ *
+ * @param data what there is to know, as JSON; encrypted under the key of `subject`.
+ */
+export async function appendAudit(
+  dataDir: string,
+  entry: { kind: string; subject?: string; data: object },
+  options: CallOptions = {}
+): Promise<void> {
+  await using audit = openAudit(dataDir)
+  const { kind, subject } = entry
+  const data = new TextEncoder().encode(JSON.stringify(entry.data))
+  await audit.log.append({ kind, data, ...(subject !== undefined && { subject }) }, options)
+}
+
+/** A store in a file of a data folder whose entries are encrypted under the keys of the persons they belong to. */
+export interface SealedFile extends SealedStore, AsyncDisposable {
+  /** The file. */
+  path: string
+  /** Deletes what no key opens any more, and writes the file anew without it. */
+  forget(options?: CallOptions): Promise<void>
+  /** Seals what an older version kept in the clear, and writes the file anew without it. */
+  takeOver(options?: CallOptions): Promise<void>
+}
+
+/** Opens a file of a data folder as a {@link SealedFile}. */
+export function openSealedFile(
+  dataDir: string,
+  name: string,
+  scopes: readonly SealedScope[],
+  components: { random?: Random } = {}
+): SealedFile {
+  const path = join(dataDir, name)
+  const file = createFileStore({ path })
+  const keys = openVault(dataDir, components)
+  const sealed = createSealedStore({ scopes }, { store: file, keys, ...components })
+  return {
+    ...sealed,
+    path,
+    async forget(options) {
+      if ((await sealed.sweep(options)) > 0) await file.compact(options)
+    },
+    async takeOver(options) {
+      if ((await sealed.sealAll(options)) > 0) await file.compact(options)
+    },
+    [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]()
+  }
+}
+
+const callerOf = (rest: string): string | undefined => {
+  // As `@kwaai/api` files answers: the caller's name in hexadecimal, and the answer's id.
+  const hex = /^((?:[0-9a-f]{2})+)\//.exec(rest)?.[1]
+  return hex === undefined ? undefined : Buffer.from(hex, 'hex').toString()
+}
+
+/** What of a node's answers belongs to whom. */
+export const answerScopes: readonly SealedScope[] = ['api/responses', 'api/provenance'].flatMap((part) => [
+  { prefix: `${part}/entry/`, subjectOf: callerOf },
+  { prefix: `${part}/value/`, subjectOf: callerOf }
+])
+
+/** Each API key's record belongs to the account it is, `key_…`. */
+export const keyScopes: readonly SealedScope[] = [
+  { prefix: 'api-key/', subjectOf: (rest) => rest || undefined }
+]
+
+/** Every file of a data folder that holds something of persons besides the audit log, by its name. */
+export const sealedFiles: Readonly<Record<string, readonly SealedScope[]>> = {
+  'answers.log': answerScopes,
+  'api-keys.log': keyScopes
+}

@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  decodeSubjectKey,
+  encodeSubjectKey,
+  newSubjectKey,
+  subjectName,
+  SUBJECT_KEY_BYTES,
+  type SubjectKey,
+  type SubjectKeyVault
+} from '@kwaai/audit'
+import type { CallOptions, Random } from '@kwaai/interface'
+import { systemRandom } from '@kwaai/interface/memory'
+import { keepSecret } from '../data-dir.ts'
+import { folderUnusable } from '../errors.ts'
+
+/** What {@link createFileVault} is told. */
+export interface FileVaultInit {
+  /** The folder of the keys. It is made with the first one. */
+  folder: string
+}
+
+const namesFile = 'names.secret'
+const keyFile = /^[0-9a-f]{64}$/
+/** A key on its way out: it opens nothing any more, and its bytes are about to be overwritten. */
+const goneFile = /^[0-9a-f]{64}\.gone$/
+/** More persons than a node has. */
+const maxKeys = 100_000
+
+/**
+ * The keys of persons, one file each of mode 0600, since a log of the node's own keeps what is deleted until it is
+ * written anew. A file's name is made with a secret of the folder and tells nothing. To destroy a key its bytes are
+ * overwritten on the disk before the file is taken away; what a disk does below that (journals, copies on write, cells
+ * that are moved about) nobody can promise.
+ *
+ * @throws (each call) A KwaaiError `ERR_NODE_FOLDER_UNUSABLE` where the folder cannot be read or written.
+ */
+export function createFileVault(init: FileVaultInit, components: { random?: Random } = {}): SubjectKeyVault {
+  const { folder } = init
+  const { random = systemRandom } = components
+  let names: Promise<Uint8Array> | undefined
+
+  const guarded = async <T>(work: () => Promise<T>, options?: CallOptions): Promise<T> => {
+    options?.signal?.throwIfAborted()
+    try {
+      return await work()
+    } catch (error) {
+      throw folderUnusable(`keep keys in ${folder}`, 'Give another --data-dir, or free some space', error)
+    }
+  }
+  const namesSecret = (): Promise<Uint8Array> => {
+    names ??= (async () => {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await finishDestroying()
+      return keepSecret(join(folder, namesFile), random.bytes(32))
+    })().catch((error: unknown) => {
+      names = undefined
+      throw error
+    })
+    return names
+  }
+  const pathOf = async (subject: string): Promise<string> =>
+    join(folder, subjectName(await namesSecret(), subject))
+  const read = async (path: string): Promise<SubjectKey | undefined> => {
+    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined
+      throw error
+    })
+    return bytes === undefined ? undefined : decodeSubjectKey(new Uint8Array(bytes))
+  }
+
+  const make = async (subject: string): Promise<SubjectKey> => {
+    const path = await pathOf(subject)
+    const found = await read(path)
+    if (found !== undefined) return found
+    const key = newSubjectKey(random)
+    const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+    await writeNew(temporary, encodeSubjectKey(key))
+    try {
+      // Whole or not at all, and never over a key that another process made meanwhile.
+      await link(temporary, path)
+      await syncFolder(folder)
+      return key
+    } catch (error) {
+      const other = (error as NodeJS.ErrnoException).code === 'EEXIST' ? await read(path) : undefined
+      if (other === undefined) throw error
+      return other
+    } finally {
+      await rm(temporary, { force: true })
+    }
+  }
+
+  const destroy = async (subject: string): Promise<boolean> => {
+    const path = await pathOf(subject)
+    // First another name: nobody may read it half overwritten and encrypt with that.
+    const gone = await rename(path, `${path}.gone`).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false
+        throw error
+      }
+    )
+    await finishDestroying()
+    return gone
+  }
+  const finishDestroying = async (): Promise<void> => {
+    const found = (await readdir(folder)).filter((name) => goneFile.test(name))
+    for (const name of found) await overwrite(join(folder, name))
+    if (found.length > 0) await syncFolder(folder)
+  }
+
+  return {
+    specification: 'kwaai.subject-key-vault/1',
+    get: (subject, options) => guarded(async () => read(await pathOf(subject)), options),
+    make: (subject, options) => guarded(() => make(subject), options),
+    destroy: (subject, options) => guarded(() => destroy(subject), options),
+    async *keys(options) {
+      const found = await guarded(async () => {
+        await namesSecret()
+        return (await readdir(folder)).filter((name) => keyFile.test(name)).slice(0, maxKeys)
+      }, options)
+      for (const name of found) {
+        const key = await guarded(() => read(join(folder, name)), options)
+        if (key !== undefined) yield key
+      }
+    }
+  }
+}
+
+async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** The bytes themselves go first, then the name. Another process may be doing the same. */
+async function overwrite(path: string): Promise<void> {
+  const file = await open(path, 'r+').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (file === undefined) return
+  try {
+    await file.write(randomBytes(SUBJECT_KEY_BYTES), 0, SUBJECT_KEY_BYTES, 0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rm(path, { force: true })
+}
+
+/** Some systems open no folders; their names last without it. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined)
+  await folder?.sync().catch(() => undefined)
+  await folder?.close()
+}
