@@ -99,3 +99,9 @@ export interface VerifyProofsOptions extends CallOptions {
   /** Most proofs in a document. Default 16; more are refused before any is looked at. */
   maxProofs?: number
 }
+
+/** How all proofs of a document are verified: `verifyProofs`, or one that knows suites of others besides. */
+export type ProofVerifier = (
+  document: Readonly<Record<string, unknown>>,
+  options: VerifyProofsOptions
+) => Promise<ProofOutcome[]>

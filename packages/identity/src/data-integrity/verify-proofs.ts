@@ -1,25 +1,19 @@
-import type { VerificationRelationship } from '../did-document.ts'
 import { verifyEd25519 } from '../ed25519.ts'
 import type { JsonObject } from '../json.ts'
 import { resolveVerificationMethod } from '../verification-method.ts'
+import { circumstanceFault, purposeOf, shown } from './circumstances.ts'
 import { chainFault, coveredDocument, indexProofs, type ProofIndex } from './proof-chain.ts'
 import { decodeProofValue } from './proof-value.ts'
 import { isProofObject, proofsOf, readProof, type ReadProof } from './read-proof.ts'
 import type { Cryptosuite, Proof, ProofFault, ProofOutcome, VerifyProofsOptions } from './types.ts'
 
 const defaultMaxProofs = 16
-const defaultMaxClockSkewMs = 300_000
 
 // What stands for a proof that is none, so that whoever reads the outcome need not look.
 const noProof: Proof = Object.freeze({ type: '', verificationMethod: '', proofPurpose: '' })
 
 function failed(proof: Proof, code: ProofFault, message: string): ProofOutcome {
   return { proof, ok: false, code, message }
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text
 }
 
 /**
@@ -85,48 +79,6 @@ async function verifyProof(
   const fault = chainFault(read, index) ?? circumstanceFault(read, options)
   if (fault !== undefined) return failed(value, fault.code, fault.message)
   return verifySignature(document, read, suite, index, options)
-}
-
-/** What is wrong with purpose, time, challenge or domain. */
-function circumstanceFault(
-  read: ReadProof,
-  options: VerifyProofsOptions
-): { code: ProofFault; message: string } | undefined {
-  const { proof, created, expires, domain } = read
-  const { now, maxClockSkewMs: skew = defaultMaxClockSkewMs } = options
-  const purpose = purposeOf(options)
-  if (proof.proofPurpose !== purpose) {
-    return {
-      code: 'PROOF_WRONG_PURPOSE',
-      message: `The proof is for ${shown(proof.proofPurpose)}, not ${purpose}.`
-    }
-  }
-  if (created !== undefined && !(created <= now + skew)) {
-    return {
-      code: 'PROOF_FROM_THE_FUTURE',
-      message: `The proof is of ${proof.created}, which is yet to come.`
-    }
-  }
-  if (expires !== undefined && !(now - skew < expires)) {
-    return { code: 'PROOF_EXPIRED', message: `The proof expired at ${proof.expires}.` }
-  }
-  if (options.domain !== undefined) {
-    const wanted = new Set(typeof options.domain === 'string' ? [options.domain] : options.domain)
-    if (domain === undefined || domain.length !== wanted.size || !domain.every((one) => wanted.has(one))) {
-      return { code: 'PROOF_WRONG_DOMAIN', message: `The proof is for the domain ${shown(proof.domain)}.` }
-    }
-  }
-  if (options.challenge !== undefined && proof.challenge !== options.challenge) {
-    return {
-      code: 'PROOF_WRONG_CHALLENGE',
-      message: `The proof answers the challenge ${shown(proof.challenge)}.`
-    }
-  }
-  return undefined
-}
-
-function purposeOf({ proofPurpose = 'assertionMethod' }: VerifyProofsOptions): VerificationRelationship {
-  return proofPurpose
 }
 
 async function verifySignature(

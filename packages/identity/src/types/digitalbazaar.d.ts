@@ -24,18 +24,19 @@ declare module '@digitalbazaar/data-integrity' {
 
 declare module '@digitalbazaar/vc' {
   export function defaultDocumentLoader(url: string): Promise<unknown>
-  export function verifyCredential(options: Record<string, unknown>): Promise<{
+  interface ProofResults {
     verified: boolean
     error?: unknown
     results?: readonly {
-      proof?: Record<string, unknown>
       verified: boolean
       error?: unknown
-      verificationMethod?: { controller?: string }
-      purposeResult?: { valid: boolean; error?: unknown }
+      purposeResult?: { valid: boolean }
     }[]
-  }>
-  export function verify(options: Record<string, unknown>): Promise<{ verified: boolean; error?: unknown }>
+  }
+  export function verifyCredential(options: Record<string, unknown>): Promise<ProofResults>
+  export function verify(
+    options: Record<string, unknown>
+  ): Promise<{ verified: boolean; error?: unknown; presentationResult?: ProofResults }>
   export function issue(options: Record<string, unknown>): Promise<Record<string, unknown>>
   export function signPresentation(options: Record<string, unknown>): Promise<Record<string, unknown>>
   export function createPresentation(options: Record<string, unknown>): Record<string, unknown>

@@ -38,6 +38,9 @@ export interface LinkedDataLimits {
   maxCharacters: number
 }
 
+/** Own choice: credentials have some dozen nodes and a few kilobytes. */
+export const defaultLimits: LinkedDataLimits = { maxNodes: 4096, maxCharacters: 2 ** 18 }
+
 /**
  * Holds a document to the limits, and every context that it names by URL, at any depth, to those known. The
  * processor would find out too, but not before it has worked, and it takes a text that is the JSON of a context it

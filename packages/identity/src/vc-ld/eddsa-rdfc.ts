@@ -1,7 +1,7 @@
 import { canonicalHash } from '../data-integrity/canonical-hash.ts'
 import type { Cryptosuite } from '../data-integrity/types.ts'
 import { canonicalizeRdf } from './canonical-rdf.ts'
-import { checkLinkedData, createContextLoader, type KnownContexts } from './contexts.ts'
+import { checkLinkedData, createContextLoader, defaultLimits, type KnownContexts } from './contexts.ts'
 
 /** How `eddsa-rdfc-2022` is to work. */
 export interface EddsaRdfcInit {
@@ -13,16 +13,13 @@ export interface EddsaRdfcInit {
   maxCharacters?: number
 }
 
-const defaultMaxNodes = 4096
-const defaultMaxCharacters = 2 ** 18
-
 /**
  * Proofs over the RDF that a document means: `eddsa-rdfc-2022` (DI EdDSA 1.0, section 3.2), with `jsonld` and
  * `rdf-canonize` underneath, in safe mode: a term that no context declares is an error. The optional peer
  * `@digitalbazaar/eddsa-rdfc-2022-cryptosuite` is loaded with the first document.
  */
 export function createEddsaRdfc2022(init: EddsaRdfcInit = {}): Cryptosuite {
-  const { contexts = {}, maxNodes = defaultMaxNodes, maxCharacters = defaultMaxCharacters } = init
+  const { contexts = {}, maxNodes, maxCharacters } = { ...defaultLimits, ...init }
   const documentLoader = createContextLoader(contexts)
   return {
     name: 'eddsa-rdfc-2022',

@@ -23,3 +23,5 @@
  */
 export { createEddsaRdfc2022, type EddsaRdfcInit } from './eddsa-rdfc.ts'
 export type { KnownContexts } from './contexts.ts'
+export { verifyForeignCredential, verifyForeignPresentation, type ForeignSuites } from './foreign.ts'
+export { createForeignProofVerifier, type ForeignProofsInit } from './foreign-proofs.ts'

@@ -1,5 +1,5 @@
 import type { CallOptions, Did } from '@kwaai/interface'
-import type { Cryptosuite, Proof, ProofFault, ProofOutcome } from '../data-integrity/types.ts'
+import type { Cryptosuite, Proof, ProofFault, ProofOutcome, ProofVerifier } from '../data-integrity/types.ts'
 import type { DidResolver } from '../did-document.ts'
 
 /** One or several. */
@@ -148,6 +148,8 @@ export type DocumentFetcher = (
 export interface VerifyOptions extends CallOptions {
   /** Default `eddsa-jcs-2022` alone. */
   suites?: readonly Cryptosuite[]
+  /** How proofs are verified. Default `verifyProofs`; `@kwaai/identity/vc-ld` has one for suites of others. */
+  proofVerifier?: ProofVerifier
   /** Default did:key alone. */
   resolver?: DidResolver
   /** Milliseconds since 1970. Default: the system's clock. */

@@ -49,7 +49,8 @@ export async function verifyPresentation(
   const { document } = read
   const settled = settle(options)
   const structure = structureFinding(document, settled)
-  const proofs = document['proof'] === undefined ? [] : await verifyProofs(document, authentication(settled))
+  const { proofVerifier = verifyProofs } = settled
+  const proofs = document['proof'] === undefined ? [] : await proofVerifier(document, authentication(settled))
   const proof = proofFinding(proofs)
   const holder = idOf(document['holder']) ?? proofs.find(({ ok }) => ok)?.controller
   // Nothing is asked for on behalf of somebody whose signature does not hold.

@@ -74,7 +74,8 @@ export async function verify(
 /** Verifies a credential that was read already. */
 export async function verifyDocument(document: JsonObject, options: Settled): Promise<VerifyResult> {
   const structure = structureFinding(document, options)
-  const proofs = document['proof'] === undefined ? [] : await verifyProofs(document, proofOptions(options))
+  const { proofVerifier = verifyProofs } = options
+  const proofs = document['proof'] === undefined ? [] : await proofVerifier(document, proofOptions(options))
   const proof = proofFinding(proofs)
   const issuer = idOf(document['issuer'])
   const controller = controllerFinding(issuer, proofs)
