@@ -50,22 +50,46 @@ export function createApiMetrics(running: () => number): ApiMetrics {
     ANSWER_SECONDS
   )
 
+  const requestOf = remembering((route: string, method: string, status: number) =>
+    requests.of([route, methods.has(method) ? method : 'other', String(status)])
+  )
+  const seriesOf = remembering((model: string, kind: string, outcome: string) => ({
+    answers: answers.of([model, kind, outcome]),
+    prompt: tokens.of([model, 'prompt']),
+    completion: tokens.of([model, 'completion']),
+    cached: tokens.of([model, 'cached']),
+    firstToken: firstToken.of([model, kind]),
+    duration: duration.of([model, kind])
+  }))
+
   return {
-    request: (route, method, status) =>
-      requests.add([route, methods.has(method) ? method : 'other', String(status)]),
-    refused: (code) => refusals.add([code]),
-    answer: (outcome) => {
-      const model = outcome.model.slice(0, MAX_MODEL_ID_LENGTH)
-      answers.add([model, outcome.kind, outcome.outcome])
-      if (outcome.usage !== undefined) {
-        tokens.add([model, 'prompt'], outcome.usage.promptTokens)
-        tokens.add([model, 'completion'], outcome.usage.completionTokens)
-        tokens.add([model, 'cached'], outcome.usage.cachedTokens)
-      }
-      if (outcome.firstTokenMs !== undefined)
-        firstToken.observe([model, outcome.kind], outcome.firstTokenMs / 1000)
-      duration.observe([model, outcome.kind], outcome.durationMs / 1000)
+    request: (route, method, status) => requestOf(route, method, status).add(),
+    refused: (code) => refusals.of([code]).add(),
+    answer({ model, kind, outcome, usage, firstTokenMs, durationMs }) {
+      const series = seriesOf(model.slice(0, MAX_MODEL_ID_LENGTH), kind, outcome)
+      series.answers.add()
+      series.prompt.add(usage?.promptTokens ?? 0)
+      series.completion.add(usage?.completionTokens ?? 0)
+      series.cached.add(usage?.cachedTokens ?? 0)
+      if (firstTokenMs !== undefined) series.firstToken.observe(firstTokenMs / 1000)
+      series.duration.observe(durationMs / 1000)
     },
     text: registry.text
+  }
+}
+
+/** Finds the series of the same labels again without putting their text together. */
+function remembering<Labels extends (string | number)[], Series>(
+  find: (...labels: Labels) => Series
+): (...labels: Labels) => Series {
+  const known = new Map<string, Series>()
+  return (...labels) => {
+    const key = labels.join('\n')
+    let series = known.get(key)
+    if (series === undefined) {
+      series = find(...labels)
+      if (known.size < MAX_METRIC_SERIES) known.set(key, series)
+    }
+    return series
   }
 }

@@ -260,7 +260,9 @@ export function createApi(init: ApiInit, components: ApiComponents): Api {
     const { status, headers } = reply
     headers['x-request-id'] = requestId
     headers['x-content-type-options'] = 'nosniff'
-    Object.assign(headers, guard.corsHeaders(request), key && limits.headers(key))
+    const cors = guard.corsHeaders(request)
+    if (cors !== undefined) Object.assign(headers, cors)
+    if (key !== undefined) Object.assign(headers, limits.headers(key))
     if (facts.code !== undefined) metrics.refused(facts.code)
     metrics.request(facts.route ?? 'none', request.method, status)
     logger?.log('info', 'api.request', {

@@ -107,10 +107,10 @@ export function toGenerationOptions(fields: GenerationFields): GenerationOptions
   if (fields.n !== undefined && fields.n > 1) options.n = fields.n
   if (fields.stop !== undefined && fields.stop.length > 0)
     options.stop = typeof fields.stop === 'string' ? [fields.stop] : fields.stop
-  const biases = Object.entries(fields.logit_bias ?? {})
+  const biases = fields.logit_bias === undefined ? [] : Object.entries(fields.logit_bias)
   if (biases.length > 0)
     options.logitBias = Object.fromEntries(biases.map(([token, bias]) => [Number(token), bias]))
-  const route = toRoute(fields.kwaai ?? {})
+  const route = fields.kwaai && toRoute(fields.kwaai)
   if (route !== undefined) options.route = route
   return options
 }

@@ -15,7 +15,7 @@ export interface Guard {
   /** @throws A `RequestRefused` with 403 when the request is a page's that has no business here. */
   check(request: ApiRequest): void
   /** The CORS headers of an answer; none unless the origin is on the list. */
-  corsHeaders(request: ApiRequest): Record<string, string>
+  corsHeaders(request: ApiRequest): Record<string, string> | undefined
   /** True for the question a browser asks before a request of a page on the list. */
   isPreflight(request: ApiRequest): boolean
 }
@@ -63,8 +63,8 @@ export function createGuard(init: GuardInit): Guard {
     }
   }
 
-  const corsHeaders = (request: ApiRequest): Record<string, string> => {
-    if (origins.size === 0) return {}
+  const corsHeaders = (request: ApiRequest): Record<string, string> | undefined => {
+    if (origins.size === 0) return undefined
     const origin = request.header('origin')
     if (origin === null || !listed(origin)) return { vary: 'Origin' }
     const headers = {

@@ -1,23 +1,33 @@
 import type { Random } from '@kwaai/interface'
 import type { ApiRequest } from './api-request.ts'
 
-const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const digits = new TextEncoder().encode('0123456789abcdef')
+const decoder = new TextDecoder()
 
 /** Ids made at once: to draw and to write them one by one costs several times as much. */
 const idsAtOnce = 32
-const idBytes = 16
+const idLength = 32
 const drawn = new WeakMap<Random, { text: string; at: number }>()
 
 /** `prefix` and 128 random bits in hex. */
 export function randomId(prefix: string, random: Random): string {
   let pool = drawn.get(random)
   if (pool === undefined || pool.at === pool.text.length) {
-    const bytes = random.bytes(idsAtOnce * idBytes)
-    pool = { text: Array.from(bytes, (byte) => hex[byte]).join(''), at: 0 }
+    pool = { text: toHex(random.bytes((idsAtOnce * idLength) / 2)), at: 0 }
     drawn.set(random, pool)
   }
-  pool.at += 2 * idBytes
-  return prefix + pool.text.slice(pool.at - 2 * idBytes, pool.at)
+  const { text, at } = pool
+  pool.at += idLength
+  return prefix + text.slice(at, at + idLength)
+}
+
+function toHex(bytes: Uint8Array): string {
+  const text = new Uint8Array(2 * bytes.length)
+  for (const [index, byte] of bytes.entries()) {
+    text[2 * index] = digits[byte >> 4] as number
+    text[2 * index + 1] = digits[byte & 15] as number
+  }
+  return decoder.decode(text)
 }
 
 /** The client's own request id where it is one that may stand in a header and a log, else a new one. */

@@ -1,23 +1,33 @@
 /** Values of the labels of one series, in the order of the metric's label names. */
 type LabelValues = readonly string[]
 
-/** Something counted that only grows. */
-export interface Counter {
-  add(labels: LabelValues, amount?: number): void
+/** Something counted that only grows, under one set of label values. */
+export interface CountedSeries {
+  add(amount?: number): void
 }
 
 /** Something measured, counted by its size. */
-export interface Histogram {
-  observe(labels: LabelValues, value: number): void
+export interface MeasuredSeries {
+  observe(value: number): void
+}
+
+/** All series of one metric. Whoever counts often keeps what `of` gives. */
+export interface Metric<Series> {
+  of(labels: LabelValues): Series
 }
 
 /** Counts and measures, to be read as one text. */
 export interface MetricsRegistry {
-  counter(name: string, help: string, labelNames: readonly string[]): Counter
+  counter(name: string, help: string, labelNames: readonly string[]): Metric<CountedSeries>
   /** A value that is asked for when the text is made. */
   gauge(name: string, help: string, value: () => number): void
   /** @param bounds upper bounds of the buckets, rising */
-  histogram(name: string, help: string, labelNames: readonly string[], bounds: readonly number[]): Histogram
+  histogram(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    bounds: readonly number[]
+  ): Metric<MeasuredSeries>
   /** All of it in Prometheus' text format, version 0.0.4. */
   text(): string
 }
@@ -34,18 +44,7 @@ export function createMetricsRegistry(init: { maxSeries: number }): MetricsRegis
 
   const seriesOf = <T>(labelNames: readonly string[], make: () => T) => {
     const series = new Map<string, T>()
-    // By the bare values, which are quicker to put together than their text.
-    const seen = new Map<string, T>()
     const at = (values: LabelValues): T => {
-      const key = values.join('\n')
-      let one = seen.get(key)
-      if (one === undefined) {
-        one = find(values)
-        if (seen.size < init.maxSeries) seen.set(key, one)
-      }
-      return one
-    }
-    const find = (values: LabelValues): T => {
       const name = labelText(labelNames, values)
       const known = series.get(name)
       if (known !== undefined) return known
@@ -68,9 +67,14 @@ export function createMetricsRegistry(init: { maxSeries: number }): MetricsRegis
       ...[...series].map(([labels, { total }]) => sample(name, labels, total))
     ])
     return {
-      add: (labels, amount = 1) => {
-        // A counter never falls, whatever a model counts.
-        if (amount >= 0 && Number.isFinite(amount)) at(labels).total += amount
+      of: (labels) => {
+        const one = at(labels)
+        return {
+          add: (amount = 1) => {
+            // A counter never falls, whatever a model counts.
+            if (amount >= 0 && Number.isFinite(amount)) one.total += amount
+          }
+        }
       }
     }
   }
@@ -95,13 +99,17 @@ export function createMetricsRegistry(init: { maxSeries: number }): MetricsRegis
       return lines
     })
     return {
-      observe: (labels, value) => {
-        if (!(value >= 0) || !Number.isFinite(value)) return
+      of: (labels) => {
         const one = at(labels)
-        const index = bounds.findIndex((bound) => value <= bound)
-        if (index >= 0) one.buckets[index] = (one.buckets[index] ?? 0) + 1
-        one.sum += value
-        one.count += 1
+        return {
+          observe: (value) => {
+            if (!(value >= 0) || !Number.isFinite(value)) return
+            const index = bounds.findIndex((bound) => value <= bound)
+            if (index >= 0) one.buckets[index] = (one.buckets[index] ?? 0) + 1
+            one.sum += value
+            one.count += 1
+          }
+        }
       }
     }
   }

@@ -107,6 +107,7 @@ export function toToolOptions(fields: ToolFields): ToolOptions {
 }
 
 function toDefinitions(tools: IncomingTool[]): ToolDefinition[] {
+  if (tools.length === 0) return []
   const names = new Set<string>()
   return tools.map((tool, index) => {
     if (tool.type === 'custom') throw unsupported(`tools[${index}].type`, customWhy)

@@ -108,12 +108,12 @@ test('a metric holds so many series, and counts the others together', () => {
   const counter = registry.counter('c_total', 'Counts.', ['name'])
   const histogram = registry.histogram('h', 'Measures.', ['name'], [1, 2])
   for (let i = 0; i < 100; i++) {
-    counter.add([`n${i}`])
-    histogram.observe([`n${i}`], i)
+    counter.of([`n${i}`]).add()
+    histogram.of([`n${i}`]).observe(i)
   }
   for (const odd of [-1, Number.NaN, Infinity]) {
-    counter.add(['n0'], odd)
-    histogram.observe(['n0'], odd)
+    counter.of(['n0']).add(odd)
+    histogram.of(['n0']).observe(odd)
   }
   const found = parseMetrics(registry.text())
   const totals = ['n0', 'n1', 'n2', 'other'].map((name) => found.value('c_total', { name }))

@@ -1,5 +1,3 @@
-import type { IncomingMessage } from 'node:http'
-
 /** What a request asks for, in the two forms that are asked for here. */
 export interface Address {
   url: string
@@ -10,8 +8,7 @@ export interface Address {
 const plainTarget = /^(?:\/[\w-][\w.:~-]*)+$/
 
 /** The address of a request by RFC 9112 §3.2. @throws A TypeError where its target or its Host is none. */
-export function addressOf(incoming: IncomingMessage, host: string | null): Address {
-  const { url: target = '' } = incoming
+export function addressOf(target: string, host: string | null): Address {
   if (/^https?:\/\//.test(target)) return parsed(target)
   // A URL would take what is no host for a user's name or a path.
   if (host === null || !isHost(host) || !target.startsWith('/')) throw new TypeError('No host or no target')

@@ -11,7 +11,7 @@ export class NodeRequest implements ApiRequest {
   #address: Address | undefined
   #headers: Headers | undefined
   #controller: AbortController | undefined
-  #listeners: (() => void)[] = []
+  readonly #listeners: (() => void)[] = []
 
   constructor(incoming: IncomingMessage) {
     this.#incoming = incoming
@@ -27,7 +27,7 @@ export class NodeRequest implements ApiRequest {
   }
 
   #addressed(): Address {
-    this.#address ??= addressOf(this.#incoming, this.header('host'))
+    this.#address ??= addressOf(this.#incoming.url ?? '', this.header('host'))
     return this.#address
   }
 
@@ -89,7 +89,8 @@ export class NodeRequest implements ApiRequest {
   }
 
   offGone(listener: () => void): void {
-    this.#listeners = this.#listeners.filter((each) => each !== listener)
+    const at = this.#listeners.indexOf(listener)
+    if (at >= 0) this.#listeners.splice(at, 1)
   }
 
   /** Says that the client is gone. */
@@ -97,6 +98,6 @@ export class NodeRequest implements ApiRequest {
     if (this.gone) return
     this.gone = true
     this.#controller?.abort()
-    for (const listener of this.#listeners) listener()
+    for (const listener of this.#listeners.splice(0)) listener()
   }
 }
