@@ -1,6 +1,6 @@
 import type { Did } from '@kwaai/interface'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { base58btc } from 'multiformats/bases/base58'
+import { encodeBase58 } from './base.ts'
 import { concatBytes } from './bytes.ts'
 import { X25519_MULTICODEC } from './constants.ts'
 import type { DidDocument, DidMethods, VerificationMethod } from './did-document.ts'
@@ -74,7 +74,7 @@ function agreementMultibase(did: Did, publicKey: Uint8Array): string {
       { cause: String(cause) }
     )
   }
-  return base58btc.encode(concatBytes(X25519_MULTICODEC, u))
+  return `z${encodeBase58(concatBytes(X25519_MULTICODEC, u))}`
 }
 
 /** The method did:key, for {@link createDidResolver} (which has it) and for the package `did-resolver`. */

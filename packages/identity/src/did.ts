@@ -1,6 +1,5 @@
 import type { Did, PeerId } from '@kwaai/interface'
-import { base32 } from 'multiformats/bases/base32'
-import { base58btc } from 'multiformats/bases/base58'
+import { decodeBase32, decodeBase58, encodeBase58 } from './base.ts'
 import { concatBytes, equalBytes } from './bytes.ts'
 import { ED25519_MULTICODEC, PUBLIC_KEY_BYTES } from './constants.ts'
 import { ERR_IDENTITY_INVALID_DID, ERR_IDENTITY_INVALID_PEER_ID, identityError } from './errors.ts'
@@ -16,26 +15,21 @@ const cidPrefix = [0x01, 0x72] as const
 // Bounds the decoders below: base58 takes time that grows with the square of the length.
 const maxTextLength = 128
 
-function decode(read: () => Uint8Array, prefix: readonly number[]): Uint8Array | undefined {
-  try {
-    const bytes = read()
-    if (bytes.length !== prefix.length + PUBLIC_KEY_BYTES) return undefined
-    if (!equalBytes(bytes.subarray(0, prefix.length), Uint8Array.from(prefix))) return undefined
-    return bytes.slice(prefix.length)
-  } catch {
-    return undefined
-  }
+function keyAfter(bytes: Uint8Array | undefined, prefix: readonly number[]): Uint8Array | undefined {
+  if (bytes?.length !== prefix.length + PUBLIC_KEY_BYTES) return undefined
+  if (!equalBytes(bytes.subarray(0, prefix.length), Uint8Array.from(prefix))) return undefined
+  return bytes.slice(prefix.length)
 }
 
 function keyOfDid(did: string): Uint8Array | undefined {
   if (!did.startsWith('did:key:z') || did.length > maxTextLength) return undefined
-  return decode(() => base58btc.decode(did.slice('did:key:'.length)), ED25519_MULTICODEC)
+  return keyAfter(decodeBase58(did.slice('did:key:z'.length)), ED25519_MULTICODEC)
 }
 
 function keyOfPeerId(peerId: string): Uint8Array | undefined {
   if (peerId.length > maxTextLength) return undefined
-  if (peerId.startsWith('ba')) return decode(() => base32.decode(peerId), [...cidPrefix, ...peerIdPrefix])
-  return decode(() => base58btc.decode(`z${peerId}`), peerIdPrefix)
+  if (peerId.startsWith('ba')) return keyAfter(decodeBase32(peerId.slice(1)), [...cidPrefix, ...peerIdPrefix])
+  return keyAfter(decodeBase58(peerId), peerIdPrefix)
 }
 
 function multicodecKey(publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -48,7 +42,7 @@ function multicodecKey(publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_KEY` when the key is not canonical or of small order.
  */
 export function didFromPublicKey(publicKey: Uint8Array): Did {
-  return `did:key:${base58btc.encode(multicodecKey(checkPublicKey(publicKey)))}`
+  return `did:key:z${encodeBase58(multicodecKey(checkPublicKey(publicKey)))}`
 }
 
 /**
@@ -73,7 +67,7 @@ export function publicKeyFromDid(did: Did): Uint8Array {
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_KEY` when the key is not canonical or of small order.
  */
 export function peerIdFromPublicKey(publicKey: Uint8Array): PeerId {
-  return base58btc.encode(concatBytes(peerIdPrefix, checkPublicKey(publicKey))).slice(1)
+  return encodeBase58(concatBytes(peerIdPrefix, checkPublicKey(publicKey)))
 }
 
 /**
@@ -139,6 +133,6 @@ export function signerBytes(publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** The key of a signer field, or `undefined` when there is no usable one. */
 export function publicKeyFromSignerBytes(bytes: Uint8Array): Uint8Array | undefined {
-  const key = decode(() => bytes, ED25519_MULTICODEC)
+  const key = keyAfter(bytes, ED25519_MULTICODEC)
   return key === undefined || publicKeyFault(key) !== undefined ? undefined : key
 }

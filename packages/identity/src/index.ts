@@ -34,14 +34,6 @@ export {
   type ParseJsonOptions
 } from './json.ts'
 export { didFromKey, didKeyDocument, didKeyMethods, keyFromDid } from './did-key.ts'
-export { createDidResolver, type DidResolverComponents, type DidResolverInit } from './did-resolver.ts'
-export {
-  createDidWebMethods,
-  didWebUrl,
-  type DidFetch,
-  type DidWebComponents,
-  type DidWebInit
-} from './did-web.ts'
 export type {
   ContextEntry,
   DidDocument,
@@ -55,16 +47,7 @@ export type {
   VerificationMethod,
   VerificationRelationship
 } from './did-document.ts'
-export {
-  findVerificationMethod,
-  publicKeyOfMethod,
-  resolveVerificationMethod,
-  type MethodFault,
-  type MethodOutcome,
-  type ResolveMethodOptions
-} from './verification-method.ts'
 export { publicKeyFromMultibase, publicKeyToMultibase, type PublicKey } from './multikey.ts'
-export { parseDateTime } from './date-time.ts'
 export {
   type Ed25519Jwk,
   type Libp2pKey,

@@ -1,4 +1,4 @@
-import { base58btc } from 'multiformats/bases/base58'
+import { decodeBase58, encodeBase58 } from './base.ts'
 import { concatBytes, equalBytes } from './bytes.ts'
 import { ED25519_SECRET_MULTICODEC, PUBLIC_KEY_BYTES, SEED_BYTES } from './constants.ts'
 import { publicKeyOfSeed } from './ed25519.ts'
@@ -67,7 +67,7 @@ export function seedToLibp2p(seed: Uint8Array): Uint8Array {
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_SEED` when it has not 32 bytes.
  */
 export function seedToMultibase(seed: Uint8Array): string {
-  return base58btc.encode(concatBytes(ED25519_SECRET_MULTICODEC, checkSeed(seed)))
+  return `z${encodeBase58(concatBytes(ED25519_SECRET_MULTICODEC, checkSeed(seed)))}`
 }
 
 /**
@@ -76,13 +76,8 @@ export function seedToMultibase(seed: Uint8Array): string {
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_SEED` when it is not that of an Ed25519 key.
  */
 export function seedFromMultibase(text: string): Uint8Array {
-  let bytes: Uint8Array | undefined
-  try {
-    // 'z' and base58 of 34 bytes; the bound is for the decoder, whose time grows with the square of the length.
-    if (text.startsWith('z') && text.length <= 64) bytes = base58btc.decode(text)
-  } catch {
-    bytes = undefined
-  }
+  // 'z' and base58 of 34 bytes; the bound is for the decoder, whose time grows with the square of the length.
+  const bytes = text.startsWith('z') && text.length <= 64 ? decodeBase58(text.slice(1)) : undefined
   if (bytes?.[0] !== ED25519_SECRET_MULTICODEC[0] || bytes[1] !== ED25519_SECRET_MULTICODEC[1]) {
     refuse('it is not the Multikey of an Ed25519 key')
   }

@@ -1,4 +1,4 @@
-import { base58btc } from 'multiformats/bases/base58'
+import { decodeBase58, encodeBase58 } from './base.ts'
 import { concatBytes, toHex } from './bytes.ts'
 import { ED25519_MULTICODEC, P256_MULTICODEC, PUBLIC_KEY_BYTES } from './constants.ts'
 import { ERR_IDENTITY_INVALID_KEY, identityError } from './errors.ts'
@@ -28,12 +28,8 @@ export function keyFault({ type, bytes }: PublicKey): string | undefined {
 /** The key in a Multikey's `publicKeyMultibase`, or `undefined` when there is no usable one. */
 export function decodeMultikey(text: unknown): PublicKey | undefined {
   if (typeof text !== 'string' || !text.startsWith('z') || text.length > maxMultikeyLength) return undefined
-  let bytes: Uint8Array
-  try {
-    bytes = base58btc.decode(text)
-  } catch {
-    return undefined
-  }
+  const bytes = decodeBase58(text.slice(1))
+  if (bytes === undefined) return undefined
   const begins = (prefix: readonly [number, number]): boolean =>
     bytes[0] === prefix[0] && bytes[1] === prefix[1]
   const type = begins(ED25519_MULTICODEC) ? 'Ed25519' : begins(P256_MULTICODEC) ? 'P-256' : undefined
@@ -53,9 +49,7 @@ export function publicKeyToMultibase(key: PublicKey): string {
   if (fault !== undefined) {
     throw identityError(ERR_IDENTITY_INVALID_KEY, `Cannot use the public key: ${fault}`)
   }
-  return base58btc.encode(
-    concatBytes(key.type === 'Ed25519' ? ED25519_MULTICODEC : P256_MULTICODEC, key.bytes)
-  )
+  return `z${encodeBase58(concatBytes(key.type === 'Ed25519' ? ED25519_MULTICODEC : P256_MULTICODEC, key.bytes))}`
 }
 
 /**

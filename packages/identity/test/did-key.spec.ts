@@ -3,17 +3,19 @@ import fc from 'fast-check'
 import { base58btc } from 'multiformats/bases/base58'
 import { expect, test } from 'vitest'
 import {
-  createDidResolver,
   createIdentity,
   didFromKey,
   didKeyDocument,
-  findVerificationMethod,
   keyFromDid,
   publicKeyFromMultibase,
-  publicKeyOfMethod,
-  resolveVerificationMethod,
   type VerificationMethod
 } from '../src/index.ts'
+import {
+  createDidResolver,
+  findVerificationMethod,
+  publicKeyOfMethod,
+  resolveVerificationMethod
+} from '../src/vc/index.ts'
 import { fromHex } from './hex.ts'
 import vectors from './vectors/did-key.json' with { type: 'json' }
 

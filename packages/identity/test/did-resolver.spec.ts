@@ -2,16 +2,14 @@ import { Resolver } from 'did-resolver'
 import type { ResolverRegistry } from 'did-resolver'
 import { expect, test } from 'vitest'
 import {
-  createDidResolver,
-  createDidWebMethods,
   createIdentity,
   type DidDocument,
   type DidMethods,
   type DidResolver,
   didKeyDocument,
-  didKeyMethods,
-  resolveVerificationMethod
+  didKeyMethods
 } from '../src/index.ts'
+import { createDidResolver, createDidWebMethods, resolveVerificationMethod } from '../src/vc/index.ts'
 
 const { did } = createIdentity({ seed: new Uint8Array(32).fill(7) })
 const organisation = 'did:web:example.org'

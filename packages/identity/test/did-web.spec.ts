@@ -1,7 +1,7 @@
 import { createFakeClock } from '@kwaai/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createDidResolver, type DidFetch, didWebUrl, type DidWebInit } from '../src/index.ts'
+import { createDidResolver, type DidFetch, didWebUrl, type DidWebInit } from '../src/vc/index.ts'
 
 const did = 'did:web:example.org'
 const document = { id: did, verificationMethod: [], assertionMethod: [] }

@@ -1,14 +1,9 @@
 import { base58btc } from 'multiformats/bases/base58'
 import { expect, test } from 'vitest'
 import type { DidDocument, DidResolver, VerificationMethod } from '../src/index.ts'
-import {
-  createIdentity,
-  findVerificationMethod,
-  parseDateTime,
-  publicKeyOfMethod,
-  publicKeyToMultibase,
-  resolveVerificationMethod
-} from '../src/index.ts'
+import { createIdentity, publicKeyToMultibase } from '../src/index.ts'
+import { parseDateTime } from '../src/date-time.ts'
+import { findVerificationMethod, publicKeyOfMethod, resolveVerificationMethod } from '../src/vc/index.ts'
 
 const key = createIdentity({ seed: new Uint8Array(32).fill(7) })
 const multibase = key.did.slice('did:key:'.length)

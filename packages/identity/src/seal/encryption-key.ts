@@ -1,7 +1,7 @@
 import type { Random } from '@kwaai/interface'
 import { systemRandom } from '@kwaai/interface/memory'
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
-import { base58btc } from 'multiformats/bases/base58'
+import { decodeBase58, encodeBase58 } from '../base.ts'
 import { concatBytes } from '../bytes.ts'
 import { PUBLIC_KEY_BYTES, SEED_BYTES, X25519_MULTICODEC } from '../constants.ts'
 import { ERR_IDENTITY_INVALID_KEY, identityError } from '../errors.ts'
@@ -56,7 +56,7 @@ export function createEncryptionKey(
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_KEY` when it has not 32 bytes.
  */
 export function encryptionKeyToMultibase(publicKey: Uint8Array): string {
-  return base58btc.encode(concatBytes(X25519_MULTICODEC, checkEncryptionKey(publicKey)))
+  return `z${encodeBase58(concatBytes(X25519_MULTICODEC, checkEncryptionKey(publicKey)))}`
 }
 
 /**
@@ -65,13 +65,8 @@ export function encryptionKeyToMultibase(publicKey: Uint8Array): string {
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_KEY` when it is none.
  */
 export function encryptionKeyFromMultibase(text: string): Uint8Array {
-  let bytes: Uint8Array | undefined
-  try {
-    // 'z' and base58 of 34 bytes; the bound is for the decoder, whose time grows with the square of the length.
-    if (text.startsWith('z') && text.length <= 64) bytes = base58btc.decode(text)
-  } catch {
-    bytes = undefined
-  }
+  // 'z' and base58 of 34 bytes; the bound is for the decoder, whose time grows with the square of the length.
+  const bytes = text.startsWith('z') && text.length <= 64 ? decodeBase58(text.slice(1)) : undefined
   if (bytes === undefined || bytes[0] !== X25519_MULTICODEC[0] || bytes[1] !== X25519_MULTICODEC[1]) {
     throw identityError(
       ERR_IDENTITY_INVALID_KEY,

@@ -42,6 +42,22 @@ export type { TermFault } from './active-context.ts'
 export { addProof } from '../data-integrity/add-proof.ts'
 export { verifyProofs } from '../data-integrity/verify-proofs.ts'
 export { eddsaJcs2022 } from '../data-integrity/eddsa-jcs.ts'
+export { createDidResolver, type DidResolverComponents, type DidResolverInit } from '../did-resolver.ts'
+export {
+  createDidWebMethods,
+  didWebUrl,
+  type DidFetch,
+  type DidWebComponents,
+  type DidWebInit
+} from '../did-web.ts'
+export {
+  findVerificationMethod,
+  publicKeyOfMethod,
+  resolveVerificationMethod,
+  type MethodFault,
+  type MethodOutcome,
+  type ResolveMethodOptions
+} from '../verification-method.ts'
 export { bundledContexts } from '../contexts/bundled.ts'
 export { KWAAI_CONTEXT } from '../contexts/kwaai-v2.ts'
 export {

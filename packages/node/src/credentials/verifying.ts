@@ -1,6 +1,6 @@
-import { createDidResolver, type DidResolver } from '@kwaai/identity'
+import type { DidResolver } from '@kwaai/identity'
 import { createStatusChecker } from '@kwaai/identity/status'
-import type { StatusChecker, VerifyOptions } from '@kwaai/identity/vc'
+import { createDidResolver, type StatusChecker, type VerifyOptions } from '@kwaai/identity/vc'
 import { fetchDocument } from './fetch-document.ts'
 
 /** How this machine verifies the credentials of others. */
