@@ -56,5 +56,5 @@ export function statusEntry(init: {
 }
 
 function isoTime(ms: number): string {
-  return new Date(ms).toISOString().replace('.000Z', 'Z')
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`
 }

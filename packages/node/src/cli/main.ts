@@ -1,5 +1,6 @@
 import { KwaaiError } from '@kwaai/interface'
 import { version } from '../version.ts'
+import { audit } from './audit.ts'
 import { chat } from './chat.ts'
 import { runCommand, type Command } from './command.ts'
 import { demo } from './demo.ts'
@@ -13,7 +14,19 @@ import { up } from './up.ts'
 import { vc } from './vc.ts'
 import { verify } from './verify.ts'
 
-const commands: readonly Command[] = [up, chat, status, models, keys, identity, verify, vc, issuer, demo]
+const commands: readonly Command[] = [
+  up,
+  chat,
+  status,
+  models,
+  keys,
+  identity,
+  verify,
+  vc,
+  issuer,
+  audit,
+  demo
+]
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length))

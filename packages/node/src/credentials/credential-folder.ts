@@ -13,8 +13,8 @@ import { createFileStore } from '../store/file-store.ts'
 export interface KeptCredential {
   /** The first half of the SHA-256 of its canonical JSON. */
   id: string
-  /** Made here, or brought from elsewhere. */
-  origin: 'issued' | 'imported'
+  /** Issued here, brought from elsewhere, or what the node's own keys say of each other. */
+  origin: 'issued' | 'imported' | 'own'
   /** Milliseconds since 1970. */
   keptAt: number
   credential: Credential
@@ -30,11 +30,7 @@ export interface CredentialFolder {
    */
   find(id: string, options?: CallOptions): Promise<KeptCredential>
   /** Keeps a credential, which the caller has verified. */
-  keep(
-    credential: Credential,
-    origin: KeptCredential['origin'],
-    options?: CallOptions
-  ): Promise<KeptCredential>
+  keep(credential: Credential, origin: 'issued' | 'imported', options?: CallOptions): Promise<KeptCredential>
   /** Where the status lists are published, if they are. */
   statusUrl(options?: CallOptions): Promise<string | undefined>
   /**
@@ -72,11 +68,17 @@ export function openCredentials(
 ): CredentialFolder {
   const kept = createFileStore({ path: join(dataDir, 'credentials.log') })
   const issued = createFileStore({ path: join(dataDir, 'issuer.log') })
+  const own = createFileStore({ path: join(dataDir, 'own-credentials.log') })
 
   const list = async (options: CallOptions = {}): Promise<KeptCredential[]> => {
     const found: KeptCredential[] = []
     for await (const [, value] of kept.entries({ gte: prefix, lt: `${prefix}~`, ...options })) {
       found.push(JSON.parse(decoder.decode(value)) as KeptCredential)
+    }
+    // Bindings and rotations, which "kwaai identity" keeps.
+    for await (const [, value] of own.entries(options)) {
+      const credential = JSON.parse(decoder.decode(value)) as Credential
+      found.push({ id: idOf(credential), origin: 'own', keptAt: timeOf(credential), credential })
     }
     return found.toSorted((a, b) => a.keptAt - b.keptAt)
   }
@@ -106,7 +108,7 @@ export function openCredentials(
       )
     },
     async keep(credential, origin, options = {}) {
-      const id = createHash('sha256').update(canonicalizeJson(credential)).digest('hex').slice(0, 32)
+      const id = idOf(credential)
       const entry: KeptCredential = { id, origin, keptAt: clock.now(), credential }
       await kept.put(prefix + id, encoder.encode(JSON.stringify(entry)), options)
       return entry
@@ -147,6 +149,16 @@ export function openCredentials(
     async close() {
       await kept[Symbol.asyncDispose]()
       await issued[Symbol.asyncDispose]()
+      await own[Symbol.asyncDispose]()
     }
   }
+}
+
+function idOf(credential: Credential): string {
+  return createHash('sha256').update(canonicalizeJson(credential)).digest('hex').slice(0, 32)
+}
+
+/** Milliseconds since 1970 of its beginning. */
+function timeOf({ validFrom }: Credential): number {
+  return (validFrom === undefined ? undefined : Date.parse(validFrom)) || 0
 }

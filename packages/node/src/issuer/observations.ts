@@ -1,0 +1,182 @@
+import type { CallOptions, Clock, KeyValueStore, PeerId } from '@kwaai/interface'
+
+/** How often a peer was asked and answered, over a stretch of time. */
+export interface ProbeTotals {
+  /** Milliseconds since 1970 of the first and the last probe. */
+  from: number
+  until: number
+  probes: number
+  answered: number
+}
+
+/** One measured answer that a peer computed a part of. */
+export interface ThroughputSample {
+  /** Milliseconds since 1970. */
+  at: number
+  model: string
+  modelHash: string
+  /** Tokens after the first, and how many of them came a second. */
+  tokens: number
+  tokensPerSecond: number
+}
+
+/** What is known of a peer. */
+export interface PeerObservations {
+  peer: PeerId
+  /** Of each day, by its number since 1970. */
+  days: Readonly<Record<string, ProbeTotals>>
+  samples: readonly ThroughputSample[]
+}
+
+/** What an issuer has seen of its peers, kept in a store. */
+export interface ObservationLog {
+  /** Peers that are watched. */
+  peers(options?: CallOptions): Promise<PeerId[]>
+  /** Begins to watch a peer. @returns false where as many as may be are watched already. */
+  watch(peer: PeerId, options?: CallOptions): Promise<boolean>
+  /** Notes a probe of a peer that is watched. */
+  probed(peer: PeerId, answered: boolean, options?: CallOptions): Promise<void>
+  measured(peer: PeerId, sample: ThroughputSample, options?: CallOptions): Promise<void>
+  get(peer: PeerId, options?: CallOptions): Promise<PeerObservations | undefined>
+}
+
+/** What an {@link ObservationLog} is told. */
+export interface ObservationLogInit {
+  /** Days that count. Default 30. */
+  windowDays?: number
+  /** Peers watched at most. Default 4,096. */
+  maxPeers?: number
+  /** Days without one answer after which a peer is not watched any more. Default 14. */
+  forgetDays?: number
+}
+
+const dayMs = 86_400_000
+const maxSamples = 64
+const prefix = 'observed/'
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Keeps observations, a key for each peer, the days beyond the window left out. */
+export function createObservationLog(
+  init: ObservationLogInit,
+  { store, clock }: { store: KeyValueStore; clock: Clock }
+): ObservationLog {
+  const { windowDays = 30, maxPeers = 4_096, forgetDays = 14 } = init
+  const today = (): number => Math.floor(clock.now() / dayMs)
+
+  // One change at a time, so that none is lost.
+  let queue: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work)
+    queue = result.catch(() => undefined)
+    return result
+  }
+
+  const read = async (peer: PeerId, options: CallOptions): Promise<PeerObservations | undefined> => {
+    const value = await store.get(prefix + peer, options)
+    if (value === undefined) return undefined
+    const kept = JSON.parse(decoder.decode(value)) as PeerObservations
+    const first = today() - windowDays + 1
+    return {
+      peer,
+      days: Object.fromEntries(Object.entries(kept.days).filter(([day]) => Number(day) >= first)),
+      samples: kept.samples.filter(({ at }) => at >= first * dayMs).slice(-maxSamples)
+    }
+  }
+  const write = (observations: PeerObservations, options: CallOptions): Promise<void> =>
+    store.put(prefix + observations.peer, encoder.encode(JSON.stringify(observations)), options)
+
+  const peers = async (options: CallOptions = {}): Promise<PeerId[]> => {
+    const found: PeerId[] = []
+    for await (const [key] of store.entries({ gte: prefix, lt: `${prefix}~`, ...options })) {
+      found.push(key.slice(prefix.length))
+    }
+    return found
+  }
+  const isGone = ({ days }: PeerObservations): boolean => {
+    const recent = Object.entries(days).filter(([day]) => Number(day) > today() - forgetDays)
+    const answered = recent.some(([, totals]) => totals.answered > 0)
+    const watchedLong = Object.keys(days).some((day) => Number(day) <= today() - forgetDays)
+    return !answered && (watchedLong || Object.keys(days).length === 0)
+  }
+
+  return {
+    peers,
+    watch: (peer, options = {}) =>
+      inTurn(async () => {
+        if ((await store.get(prefix + peer, options)) !== undefined) return true
+        if ((await peers(options)).length >= maxPeers) return false
+        await write({ peer, days: {}, samples: [] }, options)
+        return true
+      }),
+    probed: (peer, answered, options = {}) =>
+      inTurn(async () => {
+        const before = await read(peer, options)
+        if (before === undefined) return
+        const now = clock.now()
+        const day = before.days[today()] ?? { from: now, until: now, probes: 0, answered: 0 }
+        const totals: ProbeTotals = {
+          from: day.from,
+          until: now,
+          probes: day.probes + 1,
+          answered: day.answered + (answered ? 1 : 0)
+        }
+        const after = { ...before, days: { ...before.days, [today()]: totals } }
+        await (isGone(after) ? store.delete(prefix + peer, options) : write(after, options))
+      }),
+    measured: (peer, sample, options = {}) =>
+      inTurn(async () => {
+        const before = await read(peer, options)
+        if (before === undefined) return
+        await write({ ...before, samples: [...before.samples, sample].slice(-maxSamples) }, options)
+      }),
+    get: async (peer, options = {}) => read(peer, options)
+  }
+}
+
+/** The probes of all days together, or `undefined` where there was none. */
+export function totalsOf({ days }: PeerObservations): ProbeTotals | undefined {
+  const all = Object.values(days)
+  if (all.length === 0) return undefined
+  return {
+    from: Math.min(...all.map(({ from }) => from)),
+    until: Math.max(...all.map(({ until }) => until)),
+    probes: all.reduce((sum, { probes }) => sum + probes, 0),
+    answered: all.reduce((sum, { answered }) => sum + answered, 0)
+  }
+}
+
+/** The throughput with the model that was measured last: the median of its samples. */
+export function throughputOf({
+  samples
+}: PeerObservations):
+  | {
+      model: string
+      modelHash: string
+      from: number
+      until: number
+      tokens: number
+      samples: number
+      tokensPerSecond: number
+    }
+  | undefined {
+  const last = samples.at(-1)
+  if (last === undefined) return undefined
+  const same = samples.filter(({ modelHash }) => modelHash === last.modelHash)
+  const rates = same.map(({ tokensPerSecond }) => tokensPerSecond).toSorted((a, b) => a - b)
+  const middle = Math.floor(rates.length / 2)
+  const median =
+    rates.length % 2 === 1
+      ? (rates[middle] as number)
+      : ((rates[middle - 1] as number) + (rates[middle] as number)) / 2
+  return {
+    model: last.model,
+    modelHash: last.modelHash,
+    from: (same[0] as ThroughputSample).at,
+    until: last.at,
+    tokens: same.reduce((sum, { tokens }) => sum + tokens, 0),
+    samples: same.length,
+    // Three figures after the point are more than the measurement has.
+    tokensPerSecond: Math.round(median * 1000) / 1000
+  }
+}
