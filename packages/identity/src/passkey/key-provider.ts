@@ -31,7 +31,13 @@ export interface KeyProviderComponents extends CeremonyComponents {
    */
   credentials?: (
     presentation: unknown,
-    facts: { holder: Did; challenge: string; domain: string } & CallOptions
+    facts: {
+      holder: Did
+      challenge: string
+      domain: string
+      /** For a link: the account, to which a credential may have to say that the DID belongs. */
+      account?: Did
+    } & CallOptions
   ) => Promise<boolean>
 }
 
@@ -60,13 +66,15 @@ export function createKeyProvider(
     async finish(ceremony, answer, options = {}) {
       const begun = await ceremonies.take(ceremony, options)
       if (begun === undefined) return unknownCeremony
-      const ask = begun['ask'] as JsonObject & { challenge: string }
+      const ask = begun['ask'] as JsonObject & { challenge: string; account?: Did }
       const given = answerObject(answer)
       const binding = base64UrlBytes(given?.['proof'], maxProofBytes)
       const did = binding === undefined ? undefined : await signerOf(binding, ask)
       if (binding === undefined || did === undefined) return bad
       if (credentials !== undefined) {
-        const facts = { holder: did, challenge: ask.challenge, domain: audience, ...options }
+        const { account, challenge } = ask
+        const of = account === undefined ? {} : { account }
+        const facts = { holder: did, challenge, domain: audience, ...of, ...options }
         const shown = given?.['presentation']
         if (shown === undefined || !(await credentials(shown, facts))) {
           return refusal('PROOF_INVALID', 'Cannot recognise the DID: its credentials are not accepted')
