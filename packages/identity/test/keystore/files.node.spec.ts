@@ -124,7 +124,7 @@ describe('a folder of keys', () => {
       const handle = await open(path)
       const size = (await handle.stat()).size
       await act()
-      expect([...(await handle.readFile())]).toEqual(new Array(size).fill(0))
+      expect([...(await handle.readFile())]).toEqual(Array.from({ length: size }, () => 0))
       await handle.close()
     }
     expect(await readdir(folder)).toEqual(['copy'])

@@ -60,7 +60,7 @@ export const show: IdentityVerb = {
       `Public key   ${facts.publicKeyMultibase}`,
       `Key          ${facts.path} (${state})`,
       `Controller   ${facts.controller ?? 'none here; "kwaai identity phrase" makes one'}${facts.bound ? ', which has signed for this node' : ''}`,
-      `Credentials  ${facts.credentials}${count === 0 ? '' : '; \"kwaai vc list\" lists them'}`
+      `Credentials  ${facts.credentials}${count === 0 ? '' : '; "kwaai vc list" lists them'}`
     ])
     return 0
   }
