@@ -23,8 +23,8 @@ export async function documentLoader(url: string): Promise<unknown> {
   return { contextUrl: null, documentUrl: url, document, tag: 'static' }
 }
 
-/** A credential issued by @digitalbazaar/vc. */
-export async function foreignIssue(credential: object, identity: Identity, name: SuiteName, now: Date) {
+/** A suite that signs. */
+export async function foreignSigner(name: SuiteName, identity: Identity, now: Date): Promise<object> {
   const multibase = identity.did.slice('did:key:'.length)
   const key = await Ed25519Multikey.from({
     '@context': 'https://w3id.org/security/multikey/v1',
@@ -34,18 +34,26 @@ export async function foreignIssue(credential: object, identity: Identity, name:
     publicKeyMultibase: multibase,
     secretKeyMultibase: base58btc.encode(new Uint8Array([0x80, 0x26, ...identity.exportSeed()]))
   })
-  const suite = new DataIntegrityProof({
-    signer: key.signer(),
-    date: now,
-    cryptosuite: name === 'eddsa-jcs-2022' ? createSignCryptosuite() : rdfcCryptosuite
+  const cryptosuite = name === 'eddsa-jcs-2022' ? createSignCryptosuite() : rdfcCryptosuite
+  return new DataIntegrityProof({ signer: key.signer(), date: now, cryptosuite })
+}
+
+/** A suite that verifies. */
+export function foreignSuite(name: SuiteName): object {
+  return new DataIntegrityProof({
+    cryptosuite: name === 'eddsa-jcs-2022' ? createVerifyCryptosuite() : rdfcCryptosuite
   })
+}
+
+/** A credential issued by @digitalbazaar/vc. */
+export async function foreignIssue(credential: object, identity: Identity, name: SuiteName, now: Date) {
+  const suite = await foreignSigner(name, identity, now)
   return vc.issue({ credential: structuredClone(credential), suite, documentLoader, now })
 }
 
 /** Whether @digitalbazaar/vc takes a credential; its error where it does not. */
 export async function foreignVerify(credential: object, name: SuiteName, now: Date): Promise<unknown> {
-  const cryptosuite = name === 'eddsa-jcs-2022' ? createVerifyCryptosuite() : rdfcCryptosuite
-  const suite = new DataIntegrityProof({ cryptosuite })
+  const suite = foreignSuite(name)
   const { verified, error } = await vc.verifyCredential({ credential, suite, documentLoader, now })
   return verified || error
 }

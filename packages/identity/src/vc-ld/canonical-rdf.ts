@@ -4,8 +4,8 @@ import type { LoadedDocument } from './contexts.ts'
 import { loadPeer } from './peers.ts'
 
 // Deep comparisons of blank nodes for one document: poison graphs need exponentially many. Own choice: so many take
-// about a second, and are enough for a thousand objects that look alike or a chain of twenty.
-const maxDeepIterations = 2048
+// about a second in a browser, and are enough for five hundred objects that look alike.
+const maxDeepIterations = 512
 
 /**
  * The canonical N-Quads of what a JSON-LD document means (RDFC-1.0), in safe mode.

@@ -120,11 +120,10 @@ async function ask(
       : await vc.verifyCredential({ ...asked, credential: copy })
   const [result] = results ?? []
   if (result?.verified === true && result.purposeResult?.valid === true) return true
-  const why = result?.error ?? error
-  if ((why as Error | undefined)?.name === 'NotFoundError') return undefined
-  return why instanceof Error
-    ? (why.message.split('\n')[0] as string).slice(0, 300)
-    : 'The proof does not hold.'
+  // An error of verification holds those that led to it.
+  const why = result?.error ?? (error as { errors?: readonly unknown[] } | undefined)?.errors?.[0] ?? error
+  if (!(why instanceof Error)) return 'The proof does not hold.'
+  return why.name === 'NotFoundError' ? undefined : (why.message.split('\n')[0] as string).slice(0, 300)
 }
 
 async function defaultSuite(): Promise<object> {
