@@ -4,6 +4,7 @@ import { audit } from './audit.ts'
 import { chat } from './chat.ts'
 import { runCommand, type Command } from './command.ts'
 import { demo } from './demo.ts'
+import { grant } from './grant.ts'
 import { identity } from './identity.ts'
 import { issuer } from './issuer.ts'
 import { keys } from './keys.ts'
@@ -22,6 +23,7 @@ const commands: readonly Command[] = [
   keys,
   identity,
   verify,
+  grant,
   vc,
   issuer,
   audit,

@@ -1,0 +1,113 @@
+import { join } from 'node:path'
+import {
+  createReplayGuard,
+  createRevocations,
+  readGrant,
+  type Grant,
+  type ReplayGuard,
+  type Revocations
+} from '@kwaai/identity/grant'
+import type { CallOptions, Clock, Did } from '@kwaai/interface'
+import { nodeError } from '../errors.ts'
+import { readKey } from '../node-key.ts'
+import { createFileStore } from '../store/file-store.ts'
+
+/** The grants of a data folder: those given, those received, and what was revoked. Several processes may use it at once. */
+export interface GrantFolder {
+  /** Whose resources this folder's node acts on: its own key's, and its controller's. */
+  readonly subjects: readonly Did[]
+  readonly revocations: Revocations
+  /** Which invocations were done. */
+  readonly replays: ReplayGuard
+  /** All that are kept, those that are over too. */
+  list(options?: CallOptions): Promise<Grant[]>
+  /**
+   * Finds a grant by its id or the beginning of it.
+   *
+   * @throws A KwaaiError `ERR_NODE_GRANT_UNKNOWN` where there is none, or more than one.
+   */
+  find(id: string, options?: CallOptions): Promise<Grant>
+  /**
+   * Keeps a grant. What has been over for a day makes room.
+   *
+   * @throws A KwaaiError `ERR_NODE_STORE_FULL`.
+   */
+  keep(grant: Grant, options?: CallOptions): Promise<void>
+  close(): Promise<void>
+}
+
+const prefix = 'grant/kept/'
+const maxKept = 1000
+const dayS = 86_400
+
+/** Opens the grants of a data folder. */
+export async function openGrants(
+  dataDir: string,
+  { clock, subjects }: { clock: Clock; subjects?: readonly Did[] },
+  options: CallOptions = {}
+): Promise<GrantFolder> {
+  const owners = subjects ?? (await ownersOf(dataDir, options))
+  const kept = createFileStore({ path: join(dataDir, 'grants.log') })
+  const used = createFileStore({ path: join(dataDir, 'grants-used.log') })
+  // What was read once need not be verified again: the id is the hash of what was read.
+  const known = new Map<string, Grant>()
+
+  async function list(call: CallOptions = {}): Promise<Grant[]> {
+    const grants: Grant[] = []
+    for await (const [key, bytes] of kept.entries({ gte: prefix, lt: 'grant/kept0', ...call })) {
+      const id = key.slice(prefix.length)
+      const before = known.get(id)
+      const reading = before === undefined ? await readGrant(bytes) : { ok: true as const, grant: before }
+      // The store vouches for its bytes: what cannot be read is of another release.
+      if (!reading.ok) continue
+      known.set(id, reading.grant)
+      grants.push(reading.grant)
+    }
+    return grants
+  }
+
+  return {
+    subjects: owners,
+    revocations: createRevocations({ subjects: owners }, { store: kept, clock }),
+    replays: createReplayGuard({}, { store: used, clock }),
+    list,
+    async find(id, call) {
+      const found = (await list(call)).filter((grant) => grant.id.startsWith(id))
+      if (id.length >= 6 && found.length === 1) return found[0] as Grant
+      throw nodeError(
+        'ERR_NODE_GRANT_UNKNOWN',
+        found.length > 1
+          ? `Cannot tell which grant ${id} is: ${found.length} begin so. Give more of its id`
+          : `Cannot find the grant ${id}: none that is kept has this id. "kwaai grant list" shows them`
+      )
+    },
+    async keep(grant, call = {}) {
+      const all = await list(call)
+      const over = all.filter(({ claims }) => claims.exp + dayS < clock.now() / 1000)
+      if (all.length - over.length >= maxKept && !known.has(grant.id)) {
+        throw nodeError('ERR_NODE_STORE_FULL', `Cannot keep the grant: ${maxKept} are kept that still hold`)
+      }
+      await kept.batch(
+        [
+          ...over.map(({ id }) => ({ type: 'delete' as const, key: prefix + id })),
+          { type: 'put', key: prefix + grant.id, value: grant.bytes }
+        ],
+        call
+      )
+      for (const { id } of over) known.delete(id)
+    },
+    async close() {
+      await kept[Symbol.asyncDispose]()
+      await used[Symbol.asyncDispose]()
+    }
+  }
+}
+
+/** The names of the keys of a data folder, which need not be opened for that. */
+async function ownersOf(dataDir: string, options: CallOptions): Promise<Did[]> {
+  const keys = await Promise.all([
+    readKey(dataDir, 'identity', options),
+    readKey(dataDir, 'controller', options)
+  ])
+  return keys.flatMap((key) => (key?.did === undefined ? [] : [key.did]))
+}
