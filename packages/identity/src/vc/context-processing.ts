@@ -11,8 +11,8 @@ import {
 import { isObject } from './shape.ts'
 import { defineTerm, expandIri, type Draft } from './term-definition.ts'
 
-// A context may name contexts: no published one does so more than once.
-const maxNesting = 4
+// Contexts in contexts, by URL or in the definitions of terms: no published one has more than five.
+const maxNesting = 16
 const maxContextsInList = 64
 // Contexts kept for one document that has inline contexts; they go with it.
 const roomOfInline = 200
@@ -26,6 +26,10 @@ export interface ProcessOptions {
   /** It stands in the definition of a term, not in the document. */
   scoped?: boolean
   nesting?: number
+  /** The URLs whose contexts are being looked into. */
+  path?: readonly string[]
+  /** A definition is only held to be processable: it may name the context that it stands in. */
+  trial?: boolean
 }
 
 /**
@@ -62,8 +66,17 @@ function process(
   active: ActiveContext,
   local: unknown,
   source: ContextSource,
-  { override = false, propagate = true, scoped = false, nesting = 0 }: ProcessOptions
+  options: ProcessOptions
 ): ActiveContext {
+  const {
+    override = false,
+    propagate = true,
+    scoped = false,
+    nesting = 0,
+    path = [],
+    trial = false
+  } = options
+  const inner = { override, scoped, nesting: nesting + 1, trial }
   if (nesting > maxNesting) throw new ContextProblem('STRUCTURE_INVALID', 'The contexts are nested too deep')
   const list = Array.isArray(local) ? (local as readonly unknown[]) : [local]
   if (list.length > maxContextsInList)
@@ -83,19 +96,20 @@ function process(
         throw new ContextProblem('STRUCTURE_INVALID', 'An @context of null would drop protected terms')
       result = emptyContext(result.room, kept ? undefined : active)
     } else if (typeof item === 'string') {
+      if (trial && path.includes(item)) continue
       const document = source.find(item)
       if (document === undefined)
         throw new ContextProblem('CONTEXT_UNKNOWN', `The context ${shown(item)} is not known`)
-      const inner = document['@context']
-      if (inner === undefined)
+      const content = document['@context']
+      if (content === undefined)
         throw new ContextProblem('CONTEXT_UNKNOWN', `The document ${shown(item)} is no context`)
-      result = process(result, inner, source, { override, scoped, nesting: nesting + 1 })
+      result = process(result, content, source, { ...inner, path: [...path, item] })
     } else if (isObject(item) && item['@context'] !== undefined) {
       // A whole context document in the place of a context.
-      result = process(result, item['@context'], source, { override, scoped, nesting: nesting + 1 })
+      result = process(result, item['@context'], source, { ...inner, path })
     } else if (isObject(item)) {
-      const inline = nesting === 0 && !scoped
-      result = processObject(result, item, source, override, inline ? { left: roomOfInline } : result.room)
+      const room = nesting === 0 && !scoped ? { left: roomOfInline } : result.room
+      result = processObject(result, item, source, { ...inner, path, room })
     } else {
       throw new ContextProblem('STRUCTURE_INVALID', `An @context has ${shown(item)}: neither URL nor object`)
     }
@@ -107,9 +121,9 @@ function processObject(
   active: ActiveContext,
   local: JsonObject,
   source: ContextSource,
-  override: boolean,
-  room: { left: number }
+  options: ProcessOptions & { room: { left: number } }
 ): ActiveContext {
+  const { override = false, room } = options
   spend(source, active.terms.size + 1)
   const draft: Draft = {
     terms: new Map(active.terms),
@@ -152,6 +166,12 @@ function processObject(
     if (name.startsWith('@')) continue
     spend(source, 1)
     defineTerm(draft, name)
+    const context = draft.terms.get(name)?.context
+    if (context === undefined) continue
+    // Every context in a definition has to be processable, whether it is used or not.
+    const { terms, vocab } = draft
+    const so = { ...emptyContext({ left: 0 }), terms, ...(vocab === undefined ? {} : { vocab }) }
+    process(so, context, source, { ...options, override: true, scoped: true, trial: true })
   }
   let hasProtected = active.hasProtected
   if (!hasProtected) for (const term of draft.terms.values()) hasProtected ||= term.protected

@@ -59,7 +59,7 @@ const containers = new Set(['@graph', '@id', '@index', '@language', '@list', '@s
  *
  * @throws A ContextProblem when the definition is malformed or redefines a protected term.
  */
-export function defineTerm(draft: Draft, name: string): void {
+export function defineTerm(draft: Draft, name: string, override: boolean = draft.override): void {
   const state = draft.defined.get(name)
   if (state === true) return
   if (state === false) refuse(name, 'is defined by itself')
@@ -68,7 +68,7 @@ export function defineTerm(draft: Draft, name: string): void {
   const previous = draft.terms.get(name)
   const given: unknown = draft.local[name]
   const term = makeTerm(draft, name, given)
-  if (previous?.protected === true && !draft.override) {
+  if (previous?.protected === true && !override) {
     if (previous.said !== term.said)
       throw new ContextProblem(
         'STRUCTURE_INVALID',
@@ -150,7 +150,9 @@ function readContainer(name: string, container: unknown): readonly string[] {
 export function expandIri(draft: Draft, name: string, isTerm = false): string | null {
   if (name.startsWith('@')) return keywords.has(name) ? name : null
   if (!isTerm) {
-    if (Object.hasOwn(draft.local, name) && draft.defined.get(name) !== true) defineTerm(draft, name)
+    if (Object.hasOwn(draft.local, name) && draft.defined.get(name) !== true)
+      // By the algorithm a term that is only needed on the way overrides nothing.
+      defineTerm(draft, name, false)
     const term = draft.terms.get(name)
     if (term !== undefined) return term.iri
   }
@@ -160,7 +162,7 @@ export function expandIri(draft: Draft, name: string, isTerm = false): string | 
     const rest = name.slice(colon + 1)
     if (prefix === '_' || rest.startsWith('//')) return name
     if (Object.hasOwn(draft.local, prefix) && prefix !== name && draft.defined.get(prefix) !== true)
-      defineTerm(draft, prefix)
+      defineTerm(draft, prefix, false)
     const term = draft.terms.get(prefix)
     return term?.prefix === true && term.iri !== null ? term.iri + rest : name
   }
