@@ -1,4 +1,4 @@
-/// <reference path="../src/types/digitalbazaar.d.ts" />
+// What the tests and benchmarks use besides of packages that ship no types.
 
 declare module '@digitalbazaar/eddsa-jcs-2022-cryptosuite' {
   export function createSignCryptosuite(): unknown

@@ -28,7 +28,8 @@ function beginsWith(document: unknown, proof: unknown): boolean {
 export const eddsaJcs2022: Cryptosuite = {
   name: 'eddsa-jcs-2022',
   contextInProof: true,
-  hash: async (document, { proofValue: _, ...proofOptions }) => {
+  hash: async (document, proof) => {
+    const { proofValue: _, ...proofOptions } = proof
     const context = proofOptions['@context']
     let signed: JsonObject = document
     if (context !== undefined) {

@@ -17,9 +17,11 @@ declare module '@digitalbazaar/eddsa-rdfc-2022-cryptosuite' {
 }
 
 declare module '@digitalbazaar/data-integrity' {
-  export class DataIntegrityProof {
-    constructor(options: { signer?: unknown; date?: unknown; cryptosuite: unknown })
-  }
+  export const DataIntegrityProof: new (options: {
+    signer?: unknown
+    date?: unknown
+    cryptosuite: unknown
+  }) => object
 }
 
 declare module '@digitalbazaar/vc' {

@@ -23,8 +23,9 @@ export function createEddsaRdfc2022(init: EddsaRdfcInit = {}): Cryptosuite {
   const documentLoader = createContextLoader(contexts)
   return {
     name: 'eddsa-rdfc-2022',
-    hash: async (document, { proofValue: _, ...proofOptions }, { signal } = {}) => {
+    hash: async (document, proof, { signal } = {}) => {
       signal?.throwIfAborted()
+      const { proofValue: _, ...proofOptions } = proof
       // The proof is read under the contexts of its document (DI EdDSA 1.0, section 3.2.5).
       const options = { ...proofOptions, '@context': document['@context'] }
       checkLinkedData([document, options], contexts, { maxNodes, maxCharacters })

@@ -1,1 +1,0 @@
-/// <reference path="../../packages/identity/test/digitalbazaar.d.ts" />

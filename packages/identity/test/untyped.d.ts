@@ -1,0 +1,1 @@
+import '../src/types/digitalbazaar.d.ts'
