@@ -72,18 +72,19 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
   const sealing = async (operation: BatchOperation, options?: CallOptions): Promise<BatchOperation[]> => {
     const place = placeOf(operation.key)
     if (place === undefined) return [operation]
-    const clear: BatchOperation = { type: 'delete', key: operation.key }
+    // What is there from before goes; where there is none nothing may name it: a store that appends keeps that too.
+    const before = await store.get(operation.key, options)
+    const clear: BatchOperation[] = before === undefined ? [] : [{ type: 'delete', key: operation.key }]
     if (operation.type === 'delete') {
       const key = await keys.get(place.subject, options)
-      return key === undefined
-        ? [clear]
-        : [clear, { type: 'delete', key: sealedName(place.prefix, key, operation.key) }]
+      if (key === undefined) return clear
+      return [...clear, { type: 'delete', key: sealedName(place.prefix, key, operation.key) }]
     }
     const key = await keys.make(place.subject, options)
     const name = sealedName(place.prefix, key, operation.key)
     const logical = utf8(operation.key)
     const text = concatBytes([logical.length >> 8, logical.length & 0xff], logical, operation.value)
-    return [clear, { type: 'put', key: name, value: sealBytes(sealKey(key), utf8(name), text, random) }]
+    return [...clear, { type: 'put', key: name, value: sealBytes(sealKey(key), utf8(name), text, random) }]
   }
   const batch: KeyValueStore['batch'] = async (operations, options) => {
     const own = operations.map((operation) =>

@@ -5,7 +5,7 @@ import { createApi, createApiKeys, type Api, type ApiKeys, type ModelFacts } fro
 import { serveApi } from '@kwaai/api/node'
 import type { Clock, Embedder, KeyValueStore, LanguageModel, Logger, Random, Signer } from '@kwaai/interface'
 import { createMemoryStore } from '@kwaai/interface/memory'
-import { answerScopes, keyScopes, openSealedFile } from './audit.ts'
+import { answerScopes, keyScopes, openAudit, openSealedFile } from './audit.ts'
 import { loopbackHost } from './constants.ts'
 import { keepSecret } from './data-dir.ts'
 import { nodeError } from './errors.ts'
@@ -105,6 +105,7 @@ export async function createNodeApi(
   undo(close)
   await takeOver()
   const store = await openAnswers(dataDir, undo)
+  if (dataDir !== undefined) await signAudit(dataDir, components)
   const asksForKeys = wanted !== false && (wanted.keys ?? (await used()))
   // A file of keys that cannot be read is told now and not to each who asks.
   if (asksForKeys) await keys.list()
@@ -145,6 +146,13 @@ export async function createNodeApi(
 function hostsOf(host: string): readonly string[] {
   if (isLoopback(host)) return []
   return everywhere.has(host) ? ['*'] : [host]
+}
+
+/** Signs what commands have appended to the audit log, now and when the node ends. */
+async function signAudit(dataDir: string, { signer, clock, random, undo }: NodeApiComponents): Promise<void> {
+  const audit = openAudit(dataDir, { signer, clock, random })
+  undo(async () => audit[Symbol.asyncDispose]())
+  if ((await audit.log.size()) > 0) await audit.log.checkpoint()
 }
 
 /** Each caller's answers are encrypted under that caller's key, and forgotten with it. */

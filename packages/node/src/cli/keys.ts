@@ -59,8 +59,8 @@ export const keys: Command = {
     const opened = openKeys(dataDir, { clock: systemClock, random: systemRandom })
     try {
       if (verb === 'list' && name === undefined) return await list(opened, dataDir, options, io)
-      if (verb === 'create' && name !== undefined) return await create(opened, name, options, io)
-      if (verb === 'revoke' && name !== undefined) return await revoke(opened, name, options, io)
+      if (verb === 'create' && name !== undefined) return await create(opened, dataDir, name, options, io)
+      if (verb === 'revoke' && name !== undefined) return await revoke(opened, dataDir, name, options, io)
     } finally {
       await opened.close()
     }
@@ -109,6 +109,7 @@ function keyText(key: ApiKey): string {
 
 async function create(
   { keys: kept, used }: KeyFolder,
+  dataDir: string,
   name: string,
   options: ParsedOptions,
   io: Io
@@ -132,6 +133,14 @@ async function create(
   }
   const first = !(await used())
   const { key, secret } = await kept.create(wanted, { signal: io.signal })
+  const { appendAudit } = await import('../audit.ts')
+  try {
+    await appendAudit(dataDir, { kind: 'api-key/created', subject: key.id, data: key })
+  } catch (error) {
+    // A key that nobody can account for is none.
+    await kept.revoke(key.id)
+    throw error
+  }
   if (first) {
     io.stderr.write(
       'This is the first key of this node: from its next start on every request to its API needs one.\n'
@@ -147,6 +156,7 @@ async function create(
 
 async function revoke(
   { keys: kept, path }: KeyFolder,
+  dataDir: string,
   id: string,
   options: ParsedOptions,
   io: Io
@@ -158,6 +168,8 @@ async function revoke(
       `Cannot revoke ${printable(id)}: this node has no such API key. "kwaai keys" lists them`
     )
   }
+  const { appendAudit } = await import('../audit.ts')
+  await appendAudit(dataDir, { kind: 'api-key/revoked', subject: id, data: { id } })
   if ((await kept.list({ signal: io.signal })).length === 0) {
     io.stderr.write(
       `That was the last key, so the API answers nobody; without ${path} it answers this machine.\n`

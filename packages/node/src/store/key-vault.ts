@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import {
   decodeSubjectKey,
   encodeSubjectKey,
@@ -12,7 +12,6 @@ import {
 } from '@kwaai/audit'
 import type { CallOptions, Random } from '@kwaai/interface'
 import { systemRandom } from '@kwaai/interface/memory'
-import { keepSecret } from '../data-dir.ts'
 import { folderUnusable } from '../errors.ts'
 
 /** What {@link createFileVault} is told. */
@@ -53,7 +52,9 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     names ??= (async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await finishDestroying()
-      return keepSecret(join(folder, namesFile), random.bytes(32))
+      const path = join(folder, namesFile)
+      await placeNew(path, random.bytes(32))
+      return new Uint8Array(await readFile(path))
     })().catch((error: unknown) => {
       names = undefined
       throw error
@@ -75,20 +76,10 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     const found = await read(path)
     if (found !== undefined) return found
     const key = newSubjectKey(random)
-    const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
-    await writeNew(temporary, encodeSubjectKey(key))
-    try {
-      // Whole or not at all, and never over a key that another process made meanwhile.
-      await link(temporary, path)
-      await syncFolder(folder)
-      return key
-    } catch (error) {
-      const other = (error as NodeJS.ErrnoException).code === 'EEXIST' ? await read(path) : undefined
-      if (other === undefined) throw error
-      return other
-    } finally {
-      await rm(temporary, { force: true })
-    }
+    if (await placeNew(path, encodeSubjectKey(key))) return key
+    const other = await read(path)
+    if (other !== undefined) return other
+    throw new RangeError(`Cannot use ${path}: something else than a key stands there`)
   }
 
   const destroy = async (subject: string): Promise<boolean> => {
@@ -128,13 +119,25 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
   }
 }
 
-async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'wx', 0o600)
+/** Appears whole or not at all. @returns false where something stands there, which then stays. */
+async function placeNew(path: string, bytes: Uint8Array): Promise<boolean> {
+  const temporary = `${path}.${randomBytes(8).toString('hex')}.new`
+  const file = await open(temporary, 'wx', 0o600)
   try {
     await file.writeFile(bytes)
     await file.sync()
   } finally {
     await file.close()
+  }
+  try {
+    await link(temporary, path)
+    await syncFolder(dirname(path))
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  } finally {
+    await rm(temporary, { force: true })
   }
 }
 

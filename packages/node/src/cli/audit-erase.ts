@@ -1,0 +1,60 @@
+import { ERASURE_LIMITS, eraseSubject, verifyErasureReceipt } from '@kwaai/audit'
+import { KwaaiError } from '@kwaai/interface'
+import { openSealedFile, sealedFiles } from '../audit.ts'
+import { writeOut } from './audit-export.ts'
+import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
+import { tell } from './identity-verb.ts'
+
+/** `kwaai audit erase` */
+export const erase: AuditVerb = {
+  options: {},
+  maxArgs: 16,
+  async run(context) {
+    const { args, options, io, dataDir } = context
+    if (args.length === 0)
+      throw misuse('Cannot erase nobody: name a DID or an account, or several of one person')
+    const out = options.text('out')
+    if (out !== undefined && args.length > 1) throw misuse('Cannot write several receipts into one file')
+    await using audit = await openSigned(context)
+    const policy = await audit.log.policy()
+    const erased: { subject: string; entries: number; tombstone: number; receipt: string }[] = []
+    const unknown: string[] = []
+    try {
+      for (const subject of args) {
+        const bytes = await eraseSubject(audit.log, subject, { signal: io.signal }).catch(
+          (error: unknown) => {
+            // Of several names of one person not each has to be known here.
+            if (args.length === 1 || !KwaaiError.is(error, 'ERR_AUDIT_NOT_FOUND')) throw error
+            return undefined
+          }
+        )
+        if (bytes === undefined) {
+          unknown.push(subject)
+          continue
+        }
+        if (out !== undefined) await writeOut(out, bytes)
+        const verified = await verifyErasureReceipt(bytes, { policy })
+        if (!verified.ok) throw new KwaaiError(verified.code, verified.message)
+        const { entries, tombstone } = verified.receipt
+        erased.push({ subject, entries, tombstone, receipt: Buffer.from(bytes).toString('base64') })
+      }
+    } finally {
+      // Without their keys nothing of them can be read; now the rest of the bytes goes too.
+      for (const [name, scopes] of Object.entries(sealedFiles)) {
+        await using file = openSealedFile(dataDir, name, scopes)
+        await file.forget()
+      }
+    }
+    tell(options, io, { erased, unknown, limits: ERASURE_LIMITS }, [
+      ...erased.map(
+        ({ subject, entries, tombstone }) =>
+          `${subject} is forgotten here: the key is destroyed, ${entries} entries cannot be read any more; entry ${tombstone} says so without a name.`
+      ),
+      ...unknown.map((subject) => `Nothing was kept here about ${subject}.`),
+      ...(out === undefined ? [] : [`The receipt is ${out}. It names the person, and is kept nowhere else.`]),
+      'What this does not reach:',
+      ...ERASURE_LIMITS.map((limit) => `- ${limit}`)
+    ])
+    return 0
+  }
+}

@@ -1,0 +1,211 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseCheckpoint, parseNote } from '@kwaai/audit'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { answerScopes, openAudit, openSealedFile } from '../src/audit.ts'
+import { createNode, type Node } from '../src/index.ts'
+import { createFileStore } from '../src/store/file-store.ts'
+import { filesBelow, shapesOf, traces } from './audit-kit.ts'
+import { runMain } from './run-main.ts'
+
+let folder: string
+let dataDir: string
+let node: Node | undefined
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kwaai-audit-'))
+  dataDir = join(folder, 'node')
+})
+afterAll(async () => {
+  await node?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function run(...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await runMain([...args, '--data-dir', dataDir])
+  expect(status, stderr).toBe(0)
+  return stdout
+}
+const json = async (...args: string[]): Promise<Record<string, unknown>> =>
+  JSON.parse(await run(...args, '--json')) as Record<string, unknown>
+
+const alice = 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK'
+const bob = 'did:key:z6MknGc3ocHs3zdPiJbnaaqDi58NGb4pk1Sp9WxWufuXSdxf'
+/** What the person leaves: each is looked for in every shape, everywhere. */
+const name = 'Zoë Quixwold'
+const note = 'the reading of her meter is 48151623'
+const question = 'Where does the quixotic Zoë of Ümlautgasse keep her 🔑?'
+const purpose = 'counting-quixwold-kilowatts'
+
+describe('a person', () => {
+  test(
+    'leaves data in all that a node keeps, is erased, and nothing of her is left',
+    { timeout: 120_000 },
+    async () => {
+      const made = (await json('keys', 'create', name)) as { key: { id: string }; secret: string }
+      const account = made.key.id
+      const other = (await json('keys', 'create', 'somebody else')) as { key: { id: string }; secret: string }
+      node = await createNode({ dataDir, api: { port: 0 } })
+      const ask = async (secret: string, input: string): Promise<{ status: number; id: string }> => {
+        const response = await fetch(`${node?.apiUrl}/v1/responses`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
+          body: JSON.stringify({
+            model: 'smollm2-135m-instruct',
+            input,
+            temperature: 0,
+            max_output_tokens: 3
+          })
+        })
+        const { id } = (await response.json()) as { id: string }
+        return { status: response.status, id }
+      }
+      const get = async (secret: string, path: string): Promise<number> => {
+        const headers = { authorization: `Bearer ${secret}` }
+        return (await fetch(`${node?.apiUrl}${path}`, { headers })).status
+      }
+      const hers = await ask(made.secret, question)
+      const his = await ask(other.secret, 'Hi')
+      expect([hers.status, his.status]).toEqual([200, 200])
+      expect(await get(made.secret, `/v1/responses/${hers.id}`)).toBe(200)
+      {
+        await using audit = openAudit(dataDir)
+        const data = new TextEncoder().encode(note)
+        await audit.log.append({ kind: 'meter/read', subject: alice, data })
+        await audit.log.append({ kind: 'meter/read', subject: bob, data: new TextEncoder().encode('1') })
+        await audit.consents.give({
+          piiPrincipalId: alice,
+          piiControllers: [{ name: 'Example', contact: 'privacy@example.org' }],
+          lawfulBasis: 'consent',
+          purposes: [{ purpose, piiCategories: ['consumption'], sensitive: false }],
+          period: { from: 0 },
+          withdrawal: 'by letter',
+          jurisdiction: 'AT',
+          language: 'de',
+          collectionMethod: 'web form'
+        })
+        expect(await audit.consents.holds(alice, purpose)).toBe(true)
+      }
+      const planted = [name, note, question, purpose, alice, account, hers.id, made.secret]
+      // Already now nothing is in the clear, so there is nothing that a file could fail to forget.
+      expect(await traces(dataDir, planted)).toEqual([])
+
+      const proofs = join(folder, 'entry.tlog-proof')
+      await run('audit', 'prove', '0', '--out', proofs)
+      const bundle = join(folder, 'alice.bundle')
+      await run('audit', 'export', alice, '--out', bundle)
+      const accountBundle = join(folder, 'account.bundle')
+      await run('audit', 'export', account, '--out', accountBundle)
+      // The bundle does hold her data: what is looked for would be found.
+      expect((await readFile(bundle)).includes(shapesOf(purpose)[0] as Buffer)).toBe(false)
+      expect((await readFile(accountBundle)).toString()).toContain(hers.id)
+      const before = await json('audit', 'verify')
+      expect(before).toMatchObject({ valid: true, size: 5 })
+
+      const receipt = join(folder, 'alice.receipt')
+      expect(await run('audit', 'erase', alice, '--out', receipt)).toContain('What this does not reach')
+      const erased = (await json('audit', 'erase', account, 'key_unknown')) as {
+        erased: unknown[]
+        unknown: string[]
+      }
+      expect([erased.erased.length, erased.unknown]).toEqual([1, ['key_unknown']])
+
+      // A node that runs sees it at once.
+      expect(await get(made.secret, `/v1/responses/${hers.id}`)).toBe(401)
+      expect(await get(other.secret, `/v1/responses/${his.id}`)).toBe(200)
+      expect(await traces(dataDir, planted)).toEqual([])
+      const list = (await json('keys', 'list')) as unknown as { name: string }[]
+      expect(list.map((key) => key.name)).toEqual(['somebody else'])
+      expect(
+        (await runMain(['audit', 'export', alice, '--out', join(folder, 'x'), '--data-dir', dataDir])).stderr
+      ).toContain('nothing is kept here')
+
+      // And all proofs hold: of the log, and of what was handed out before.
+      const key = String(before['key'])
+      for (const file of [proofs, bundle, accountBundle, receipt])
+        expect(await json('audit', 'verify', file, '--key', key)).toMatchObject({ valid: true, key })
+      const tiles = join(folder, 'tiles')
+      await run('audit', 'export', '--tiles', tiles)
+      const after = await json('audit', 'verify', '--tiles', tiles, '--key', key)
+      expect(after).toMatchObject({ valid: true, size: 7, origin: before['origin'] })
+      expect(await traces(tiles, planted)).toEqual([])
+      await node.stop()
+      node = undefined
+      expect(await traces(dataDir, planted)).toEqual([])
+      expect(await json('audit', 'verify')).toMatchObject({ valid: true, size: 7 })
+    }
+  )
+})
+
+test('the search finds a text in every shape', async () => {
+  const place = join(folder, 'planted')
+  for (const shape of shapesOf(name)) {
+    await writeFile(place, Buffer.concat([Buffer.from('before '), shape, Buffer.from(' after')]))
+    expect(await traces(folder, [name])).toContain(`planted: ${name}`)
+  }
+  for (const around of ['', 'a', 'ab', 'abc']) {
+    await writeFile(place, Buffer.from(`${around}${name}${around}`).toString('base64'))
+    expect(await traces(folder, [name])).toContain(`planted: ${name}`)
+  }
+  await rm(place)
+})
+
+describe('kwaai audit', () => {
+  test('sees a log that was exported and then changed', async () => {
+    const key = String((await json('audit', 'verify'))['key'])
+    const tiles = join(folder, 'changed')
+    await run('audit', 'export', '--tiles', tiles)
+    const [first] = [...(await filesBelow(tiles))].filter(([path]) => path.includes('entries'))
+    const [path, bytes] = first as [string, Buffer]
+    const at = bytes.indexOf('"kind":"') + 8
+    // Another letter: the record is one still, and not the one that was signed.
+    bytes[at] = bytes[at] === 0x61 ? 0x62 : 0x61
+    await writeFile(join(tiles, path), bytes)
+    const args = ['audit', 'verify', '--tiles', tiles, '--key', key, '--data-dir', dataDir]
+    const told = await runMain(args)
+    expect([told.status, told.stderr]).toEqual([1, expect.stringContaining('not of its entries')])
+    const { status, stdout } = await runMain([...args, '--json'])
+    expect([status, JSON.parse(stdout)]).toMatchObject([1, { valid: false, code: 'ERR_AUDIT_NOT_INCLUDED' }])
+  })
+
+  test('holds a log against a checkpoint from before', async () => {
+    const seen = join(folder, 'seen')
+    const tiles = join(folder, 'tiles')
+    await writeFile(seen, await readFile(join(tiles, 'checkpoint')))
+    const { size } = parseCheckpoint(parseNote(await readFile(seen)).text)
+    expect(await json('audit', 'verify', '--seen', seen)).toMatchObject({ valid: true, size })
+    expect(await json('keys', 'create', 'one more')).toBeDefined()
+    expect(await json('audit', 'verify', '--seen', seen)).toMatchObject({ valid: true, size: size + 1 })
+  })
+
+  test('refuses what makes no sense, in a sentence', async () => {
+    const cases: [string[], string][] = [
+      [['forget'], 'Cannot understand'],
+      [['prove'], 'name the place'],
+      [['prove', 'first'], 'a whole number'],
+      [['export'], 'name either'],
+      [['export', alice], 'give --out'],
+      [['erase'], 'Cannot erase nobody']
+    ]
+    for (const [args, words] of cases) {
+      const { status, stderr } = await runMain(['audit', ...args, '--data-dir', dataDir])
+      expect([status, stderr]).toEqual([2, expect.stringContaining(words)])
+    }
+    const missing = await runMain(['audit', 'erase', 'nobody', '--data-dir', dataDir])
+    expect([missing.status, missing.stderr]).toEqual([1, expect.stringContaining('nothing is kept here')])
+  })
+})
+
+test('answers that an older version kept in the clear are sealed, and the clear ones are gone', async () => {
+  const dir = join(folder, 'older')
+  const old = createFileStore({ path: join(dir, 'answers.log') })
+  const key = `api/responses/value/${Buffer.from('key_1').toString('hex')}/resp_1`
+  await old.put(key, new TextEncoder().encode(question))
+  await old[Symbol.asyncDispose]()
+  expect(await traces(dir, [question])).toHaveLength(1)
+  await using sealed = openSealedFile(dir, 'answers.log', answerScopes)
+  await sealed.takeOver()
+  expect(await traces(dir, [question, 'key_1'])).toEqual([])
+  expect(Buffer.from((await sealed.get(key)) ?? []).toString()).toBe(question)
+})
