@@ -1,4 +1,5 @@
 import type { CallOptions, Did } from '@kwaai/interface'
+import { VERIFY_CACHE_KEYS } from './constants.ts'
 import { parseDateTime } from './date-time.ts'
 import type {
   DidDocument,
@@ -139,11 +140,25 @@ export async function resolveVerificationMethod(
   return publicKeyOfMethod(method, options.now)
 }
 
+// The keys of did:keys read before: decoding one takes a tenth of a verification.
+const keysRead = new Map<string, PublicKey>()
+
+function readMultikey(multibase: string): PublicKey | undefined {
+  const known = keysRead.get(multibase)
+  if (known !== undefined) return { type: known.type, bytes: known.bytes.slice() }
+  const key = decodeMultikey(multibase)
+  if (key === undefined) return undefined
+  // Emptied and not thinned out: whoever fills it with keys that are seen once gains nothing but that.
+  if (keysRead.size >= VERIFY_CACHE_KEYS) keysRead.clear()
+  keysRead.set(multibase, { type: key.type, bytes: key.bytes.slice() })
+  return key
+}
+
 /** The method of a did:key, whose id is the DID and its multibase again. */
 function didKeyMethod(id: string, hash: number, relationship: VerificationRelationship): MethodOutcome {
   const did = id.slice(0, hash)
   const multibase = did.slice('did:key:'.length)
-  const key = decodeMultikey(multibase)
+  const key = readMultikey(multibase)
   if (key === undefined) return fault('METHOD_UNRESOLVED', `${shown(did)} is not the did:key of a usable key`)
   if (id.slice(hash + 1) !== multibase || (relationship === 'keyAgreement' && key.type !== 'P-256'))
     return fault('METHOD_NOT_ALLOWED', `${shown(did)} does not name ${shown(id)} for ${relationship}`)
