@@ -131,7 +131,7 @@ export async function openSealed(
       if (!KwaaiError.is(error, 'ERR_IDENTITY_WRONG_PASSPHRASE')) throw unopened(path, error)
       if (options.passphrase !== undefined || tries === maxTries) {
         throw new KwaaiError(
-          'ERR_IDENTITY_WRONG_PASSPHRASE',
+          error.code,
           `Cannot open the key ${path}: this is not its passphrase. Nothing was changed`,
           { cause: error }
         )

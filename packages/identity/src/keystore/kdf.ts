@@ -43,18 +43,19 @@ export const ARGON2_MAXIMUM: Argon2Parameters = { m: 262_144, t: 16, p: 8 }
  *
  * @throws A KwaaiError `ERR_IDENTITY_KDF_REFUSED`.
  */
-export function checkArgon2Parameters(parameters: Argon2Parameters): Argon2Parameters {
-  for (const name of ['m', 't', 'p'] as const) {
+export function checkArgon2Parameters(
+  parameters: Readonly<Record<'m' | 't' | 'p', unknown>>
+): Argon2Parameters {
+  const checked = (name: 'm' | 't' | 'p'): number => {
     const value = parameters[name]
     const [least, most] = [ARGON2_MINIMUM[name], ARGON2_MAXIMUM[name]]
-    if (Number.isInteger(value) && value >= least && value <= most) continue
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value
     throw identityError(
       ERR_IDENTITY_KDF_REFUSED,
-      `Cannot derive a key from the passphrase: ${name} is ${String(value)}, from ${least} to ${most} is allowed`
+      `Cannot derive a key from the passphrase: ${name} is no number from ${least} to ${most}`
     )
   }
-  const { m, t, p } = parameters
-  return { m, t, p }
+  return { m: checked('m'), t: checked('t'), p: checked('p') }
 }
 
 /** Argon2id in JavaScript, in pieces of ten milliseconds: half a second for the least parameters. */

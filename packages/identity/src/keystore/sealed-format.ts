@@ -124,7 +124,7 @@ export function decodeSealed(bytes: Uint8Array): { header: SealedHeader; ct: Uin
     throw damaged('its public part is none')
   const header: SealedHeader = {
     kdf: {
-      ...checkArgon2Parameters({ m, t, p } as unknown as Argon2Parameters),
+      ...checkArgon2Parameters({ m, t, p }),
       salt: decode(salt, 'salt', SALT_BYTES)
     },
     nonce: decode(nonce, 'nonce', NONCE_BYTES),

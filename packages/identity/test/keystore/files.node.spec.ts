@@ -98,7 +98,7 @@ describe('a folder of keys', () => {
     await store.delete('a')
     expect(await readdir(folder)).toEqual(['elsewhere', 'keys'])
     expect(await readFile(elsewhere, 'utf8')).toBe('theirs')
-    execFileSync('mkfifo', [path])
+    execFileSync('sh', ['-c', 'mkfifo "$0"', path])
     await expect(store.get('a')).rejects.toMatchObject(unusable)
     await rm(path)
     await mkdir(path)
