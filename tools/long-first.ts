@@ -20,6 +20,7 @@ export const longFiles: readonly string[] = [
   'tools/examples.spec.ts',
   'tools/static.spec.ts',
   'packages/shard/test/sim/sim.node.spec.ts',
+  'packages/node/test/issuer.node.spec.ts',
   'packages/node/test/dht-libp2p.node.spec.ts'
 ]
 

@@ -136,6 +136,15 @@ describe('a watch', () => {
   })
 })
 
+/** What the server may say. */
+interface Answer {
+  issuer: string
+  challenge: string
+  credentials: Credential[]
+  refused: unknown[]
+  error: { code: string }
+}
+
 describe('an issuer', () => {
   let handler: IssuerHandler
   let allocated: number
@@ -177,7 +186,7 @@ describe('an issuer', () => {
     path: string,
     body?: unknown,
     headers: Record<string, string> = {}
-  ): Promise<{ status: number; body: any }> {
+  ): Promise<{ status: number; body: Answer }> {
     const response = await handler.fetch(
       new Request(url + path, {
         method,
@@ -185,10 +194,9 @@ describe('an issuer', () => {
         ...(body === undefined ? {} : { body: JSON.stringify(body) })
       })
     )
-    return { status: response.status, body: await response.json() }
+    return { status: response.status, body: (await response.json()) as Answer }
   }
-  const challenge = async (): Promise<string> =>
-    (await send('POST', '/challenge', {})).body.challenge as string
+  const challenge = async (): Promise<string> => (await send('POST', '/challenge', {})).body.challenge
   async function shown(
     holder: Identity,
     more: { challenge?: string; domain?: string } = {}
@@ -213,11 +221,11 @@ describe('an issuer', () => {
     })
     const list = await send('GET', '/status/revocation')
     expect(list.status).toBe(200)
-    expect((await verify(list.body as Credential, { now: clock.now() })).ok).toBe(true)
+    expect((await verify(list.body as unknown as Credential, { now: clock.now() })).ok).toBe(true)
   })
 
   test('gives the same again within the hour, then a new one with the same entry, and none once it is revoked', async () => {
-    const ask = async (): Promise<{ status: number; body: any }> =>
+    const ask = async (): Promise<{ status: number; body: Answer }> =>
       send('POST', '/credentials', { presentation: await shown(alice), types: ['UptimeCredential'] })
     const first = (await ask()).body.credentials[0] as Credential
     expect((await ask()).body.credentials[0]).toEqual(first)
@@ -226,7 +234,7 @@ describe('an issuer', () => {
     expect(second).not.toEqual(first)
     expect(second.credentialStatus).toEqual(first.credentialStatus)
     expect(allocated).toBe(1)
-    const [entry] = first.credentialStatus as { statusListIndex: string }[]
+    const [entry] = first.credentialStatus as unknown as { statusListIndex: string }[]
     await registry().set(Number(entry?.statusListIndex), 'revocation', true)
     expect(await ask()).toMatchObject({ status: 404, body: { refused: [{ code: 'revoked' }] } })
   })

@@ -165,7 +165,7 @@ test('a presentation is for one occasion, and of what is about its holder', asyn
 describe('what was issued with a status', () => {
   test('is suspended, stands again, and is revoked; the signed list says so at once', async () => {
     const credential = await member(legacy.subject, '--status-url', statusUrl)
-    const [entry] = credential.credentialStatus as { statusListIndex: string }[]
+    const [entry] = credential.credentialStatus as unknown as { statusListIndex: string }[]
     const index = Number(entry?.statusListIndex)
     const [{ id }] = (await ok<KeptCredential[]>('issuer', ['list'])) as [KeptCredential]
     const listed = async (purpose: string): Promise<number> => {

@@ -85,7 +85,7 @@ export async function serveIssuer(options: ParsedOptions, io: Io): Promise<numbe
       }
     )
     // The port may be any free one, and the handler has to know its own address.
-    let answer = (_: Request): Promise<Response> => Promise.resolve(new Response(null, { status: 503 }))
+    let answer: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 })
     const server = await serveApi({ fetch: (request) => answer(request) }, { port, host })
     teardown.add(() => server.close())
     const own = (url ?? (await folder.statusUrl()) ?? server.url).replace(/\/$/, '')
