@@ -11,7 +11,12 @@ export interface SealedScope {
   /** What its keys begin with, such as `api/responses/value/`. Nothing of it is hidden. */
   prefix: string
   /** Whose an entry is, by what follows the prefix; undefined where it is nobody's and stays as it is. */
-  subjectOf(rest: string): string | undefined
+  subjectOf?(rest: string): string | undefined
+  /**
+   * Whose an entry is, where only its value tells: instead of `subjectOf`. To find an entry by its key then takes a look
+   * under each person's key, so it is for stores of few entries.
+   */
+  ofValue?(value: Uint8Array, rest: string): Promise<string | undefined>
 }
 
 /** Options of {@link createSealedStore}. */
@@ -37,6 +42,14 @@ export interface SealedStore extends KeyValueStore {
   sweep(options?: CallOptions): Promise<number>
 }
 
+/** Where an entry belongs. */
+interface Place {
+  prefix: string
+  subject: string | undefined
+  /** Its key does not tell whose it is. */
+  searched?: true
+}
+
 // `<prefix>~<key id>/<mac of the key>` holds the key and the value: below `~` nobody else's keys begin.
 const marker = '~'
 
@@ -49,13 +62,18 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
   const { scopes } = init
   const { store, keys, random = systemRandom } = components
 
-  const placeOf = (key: string): { prefix: string; subject: string } | undefined => {
-    for (const { prefix, subjectOf } of scopes) {
-      const rest = key.startsWith(prefix) ? key.slice(prefix.length) : undefined
-      const subject = rest === undefined ? undefined : subjectOf(rest)
-      if (subject !== undefined) return { prefix, subject }
+  const scopeOf = (key: string): SealedScope | undefined =>
+    scopes.find(({ prefix }) => key.startsWith(prefix))
+  const placeOf = async (key: string, value?: Uint8Array): Promise<Place | undefined> => {
+    const scope = scopeOf(key)
+    if (scope === undefined) return undefined
+    const rest = key.slice(scope.prefix.length)
+    if (scope.ofValue === undefined) {
+      const subject = scope.subjectOf?.(rest)
+      return subject === undefined ? undefined : { prefix: scope.prefix, subject }
     }
-    return undefined
+    const subject = value === undefined ? undefined : await scope.ofValue(value, rest)
+    return { prefix: scope.prefix, subject, searched: true }
   }
   const sealedName = (prefix: string, { id, secret }: SubjectKey, key: string): string => {
     const mac = hmac(sha256, deriveKey(secret, 'kwaai/sealed/name/1'), utf8(key))
@@ -69,22 +87,40 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
     const logical = textOf(text.subarray(2, end))
     return logical === undefined ? undefined : [logical, text.slice(end)]
   }
+  /** Under which names an entry is kept: one, but where its value tells whose it is. */
+  const namesOf = async (
+    key: string,
+    { prefix, subject, searched }: Place,
+    options?: CallOptions
+  ): Promise<{ name: string; own: SubjectKey }[]> => {
+    if (searched !== true) {
+      const own = subject === undefined ? undefined : await keys.get(subject, options)
+      return own === undefined ? [] : [{ name: sealedName(prefix, own, key), own }]
+    }
+    const found: { name: string; own: SubjectKey }[] = []
+    for await (const own of keys.keys(options)) {
+      const name = sealedName(prefix, own, key)
+      if ((await store.get(name, options)) !== undefined) found.push({ name, own })
+    }
+    return found
+  }
   const sealing = async (operation: BatchOperation, options?: CallOptions): Promise<BatchOperation[]> => {
-    const place = placeOf(operation.key)
+    const place = await placeOf(operation.key, operation.type === 'put' ? operation.value : undefined)
     if (place === undefined) return [operation]
+    const gone = (key: string): BatchOperation => ({ type: 'delete', key })
     // What is there from before goes; where there is none nothing may name it: a store that appends keeps that too.
     const before = await store.get(operation.key, options)
-    const clear: BatchOperation[] = before === undefined ? [] : [{ type: 'delete', key: operation.key }]
-    if (operation.type === 'delete') {
-      const key = await keys.get(place.subject, options)
-      if (key === undefined) return clear
-      return [...clear, { type: 'delete', key: sealedName(place.prefix, key, operation.key) }]
-    }
+    const clear: BatchOperation[] = before === undefined ? [] : [gone(operation.key)]
+    const kept = operation.type === 'delete' || place.searched === true
+    const names = kept ? (await namesOf(operation.key, place, options)).map(({ name }) => name) : []
+    if (operation.type === 'delete') return [...clear, ...names.map(gone)]
+    if (place.subject === undefined) return [...names.map(gone), operation]
     const key = await keys.make(place.subject, options)
     const name = sealedName(place.prefix, key, operation.key)
     const logical = utf8(operation.key)
     const text = concatBytes([logical.length >> 8, logical.length & 0xff], logical, operation.value)
-    return [...clear, { type: 'put', key: name, value: sealBytes(sealKey(key), utf8(name), text, random) }]
+    const value = sealBytes(sealKey(key), utf8(name), text, random)
+    return [...clear, ...names.filter((one) => one !== name).map(gone), { type: 'put', key: name, value }]
   }
   const batch: KeyValueStore['batch'] = async (operations, options) => {
     const own = operations.map((operation) =>
@@ -95,14 +131,13 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
     await store.batch(sealed, options)
   }
   const get: KeyValueStore['get'] = async (key, options) => {
-    const place = placeOf(key)
-    if (place === undefined) return store.get(key, options)
-    const own = await keys.get(place.subject, options)
-    const name = own && sealedName(place.prefix, own, key)
-    const sealed = name === undefined ? undefined : await store.get(name, options)
-    // What was kept before the store was sealed stands in the clear.
-    if (own === undefined || name === undefined || sealed === undefined) return store.get(key, options)
-    return unseal(name, sealed, own)?.[1]
+    const place = await placeOf(key)
+    for (const { name, own } of place === undefined ? [] : await namesOf(key, place, options)) {
+      const sealed = await store.get(name, options)
+      if (sealed !== undefined) return unseal(name, sealed, own)?.[1]
+    }
+    // What was kept before the store was sealed stands in the clear, as does what is nobody's.
+    return store.get(key, options)
   }
   const byId = async (options?: CallOptions): Promise<Map<string, SubjectKey>> => {
     const found = new Map<string, SubjectKey>()
@@ -159,7 +194,7 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
       let count = 0
       for (const { prefix } of scopes) {
         for await (const [key, value] of store.entries({ gte: prefix, lt: after(prefix), ...options })) {
-          if (idOf(key) !== undefined || placeOf(key) === undefined) continue
+          if (idOf(key) !== undefined || (await placeOf(key, value))?.subject === undefined) continue
           await batch([{ type: 'put', key, value }], options)
           count++
         }

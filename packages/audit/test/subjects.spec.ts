@@ -279,4 +279,34 @@ describe('a sealed store', () => {
     await sealed.put('answers/alice/1', text('anew'))
     expect(await sealed.get('answers/alice/1')).toEqual(text('anew'))
   })
+
+  test('finds what only its value tells whose it is', async () => {
+    const store = createMemoryStore()
+    const keys = createMemoryVault()
+    const ofValue = async (value: Uint8Array): Promise<string | undefined> =>
+      /^of (\w+)/.exec(new TextDecoder().decode(value))?.[1]
+    const sealed = createSealedStore({ scopes: [{ prefix: 'cards/', ofValue }] }, { store, keys })
+    await store.put('cards/0', text('of alice, from before'))
+    await sealed.put('cards/1', text('of alice, secret'))
+    await sealed.put('cards/2', text('of bob, secret'))
+    await sealed.put('cards/3', text('nobody'))
+    expect(await sealed.sealAll()).toBe(1)
+    expect(new TextDecoder('latin1').decode(await bytesOf(store))).not.toMatch(/alice|bob|secret/)
+    const all = async (): Promise<string[]> =>
+      (await Array.fromAsync(sealed.entries())).map(
+        ([key, value]) => `${key} ${new TextDecoder().decode(value)}`
+      )
+    expect((await all()).length).toBe(4)
+    // It becomes somebody else's, and stands there once.
+    await sealed.put('cards/1', text('of bob, now'))
+    expect(await sealed.get('cards/1')).toEqual(text('of bob, now'))
+    expect((await Array.fromAsync(sealed.entriesOf('alice'))).map(([key]) => key)).toEqual(['cards/0'])
+    await keys.destroy('alice')
+    expect(await all()).toEqual(['cards/1 of bob, now', 'cards/2 of bob, secret', 'cards/3 nobody'])
+    await sealed.delete('cards/1')
+    await sealed.put('cards/2', text('nobody either'))
+    await sealed.delete('cards/3')
+    expect(await all()).toEqual(['cards/2 nobody either'])
+    expect(await sealed.sweep()).toBe(1)
+  })
 })

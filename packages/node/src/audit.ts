@@ -9,6 +9,7 @@ import {
   type SealedStore,
   type SubjectKeyVault
 } from '@kwaai/audit'
+import { didFromPeerId } from '@kwaai/identity'
 import type { CallOptions, Clock, Random, Signer } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { lock } from './model/file-lock.ts'
@@ -142,8 +143,50 @@ export const keyScopes: readonly SealedScope[] = [
   { prefix: 'api-key/', subjectOf: (rest) => rest || undefined }
 ]
 
+interface KeptCredential {
+  credential: { credentialSubject?: { id?: unknown } | readonly { id?: unknown }[] }
+}
+
+/** A credential belongs to its subject; one that names nobody to itself, `credential:<id>`. */
+export const credentialScopes: readonly SealedScope[] = [
+  {
+    prefix: 'credential/',
+    ofValue: async (value, rest) => {
+      const { credential } = JSON.parse(Buffer.from(value).toString()) as KeptCredential
+      const subject = [credential.credentialSubject].flat()[0]?.id
+      return typeof subject === 'string' && subject.length <= 500 ? subject : `credential:${rest}`
+    }
+  }
+]
+
+/** A grant belongs to whom it was given. */
+export const grantScopes: readonly SealedScope[] = [
+  {
+    prefix: 'grant/kept/',
+    ofValue: async (value) => {
+      const { readGrant } = await import('@kwaai/identity/grant')
+      const read = await readGrant(value)
+      return read.ok ? read.grant.claims.aud : undefined
+    }
+  }
+]
+
+/** What an issuer has seen of a peer belongs to that peer. */
+export const observationScopes: readonly SealedScope[] = [{ prefix: 'observed/', subjectOf: didOfPeer }]
+
+function didOfPeer(peer: string): string {
+  try {
+    return didFromPeerId(peer)
+  } catch {
+    return peer
+  }
+}
+
 /** Every file of a data folder that holds something of persons besides the audit log, by its name. */
 export const sealedFiles: Readonly<Record<string, readonly SealedScope[]>> = {
   'answers.log': answerScopes,
-  'api-keys.log': keyScopes
+  'api-keys.log': keyScopes,
+  'credentials.log': credentialScopes,
+  'grants.log': grantScopes,
+  'issuer.log': observationScopes
 }

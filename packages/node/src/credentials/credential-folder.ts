@@ -5,6 +5,7 @@ import { createStatusRegistry, type StatusRegistry } from '@kwaai/identity/statu
 import { issue, type Credential, type StatusEntry } from '@kwaai/identity/vc'
 import type { CallOptions, Clock, KeyValueStore, Signer } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
+import { credentialScopes, observationScopes, openSealedFile } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { lock } from '../model/file-lock.ts'
 import { createFileStore } from '../store/file-store.ts'
@@ -66,8 +67,9 @@ export function openCredentials(
   dataDir: string,
   { clock = systemClock }: { clock?: Clock } = {}
 ): CredentialFolder {
-  const kept = createFileStore({ path: join(dataDir, 'credentials.log') })
-  const issued = createFileStore({ path: join(dataDir, 'issuer.log') })
+  // Encrypted under the keys of those they are about, and forgotten with these.
+  const kept = openSealedFile(dataDir, 'credentials.log', credentialScopes)
+  const issued = openSealedFile(dataDir, 'issuer.log', observationScopes)
   const own = createFileStore({ path: join(dataDir, 'own-credentials.log') })
 
   const list = async (options: CallOptions = {}): Promise<KeptCredential[]> => {

@@ -8,6 +8,7 @@ import {
   type Revocations
 } from '@kwaai/identity/grant'
 import type { CallOptions, Clock, Did } from '@kwaai/interface'
+import { grantScopes, openSealedFile } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { readKey } from '../node-key.ts'
 import { createFileStore } from '../store/file-store.ts'
@@ -30,13 +31,17 @@ export interface GrantFolder {
   /**
    * Keeps a grant. What has been over for a day makes room.
    *
+   * @param peers - who honours it besides its owner: the nodes of a controller.
    * @throws A KwaaiError `ERR_NODE_STORE_FULL`.
    */
-  keep(grant: Grant, options?: CallOptions): Promise<void>
+  keep(grant: Grant, peers?: readonly Did[], options?: CallOptions): Promise<void>
+  /** Whose grants a peer honours, as far as is known: its own, and those kept for it. */
+  subjectsOf(peer: Did, options?: CallOptions): Promise<Did[]>
   close(): Promise<void>
 }
 
 const prefix = 'grant/kept/'
+const peersPrefix = 'grant/peers/'
 const maxKept = 1000
 const dayS = 86_400
 
@@ -47,7 +52,8 @@ export async function openGrants(
   options: CallOptions = {}
 ): Promise<GrantFolder> {
   const owners = subjects ?? (await ownersOf(dataDir, options))
-  const kept = createFileStore({ path: join(dataDir, 'grants.log') })
+  // Each is encrypted under the key of whom it was given to, and forgotten with that.
+  const kept = openSealedFile(dataDir, 'grants.log', grantScopes)
   const used = createFileStore({ path: join(dataDir, 'grants-used.log') })
   // What was read once need not be verified again: the id is the hash of what was read.
   const known = new Map<string, Grant>()
@@ -81,7 +87,16 @@ export async function openGrants(
           : `Cannot find the grant ${id}: none that is kept has this id. "kwaai grant list" shows them`
       )
     },
-    async keep(grant, call = {}) {
+    async subjectsOf(peer, call) {
+      const subjects = new Set([peer])
+      for (const { id, claims } of await list(call)) {
+        const bytes = await kept.get(peersPrefix + id, call)
+        const peers = bytes === undefined ? [] : (JSON.parse(new TextDecoder().decode(bytes)) as Did[])
+        if (peers.includes(peer)) subjects.add(claims.sub)
+      }
+      return [...subjects]
+    },
+    async keep(grant, peers = [], call = {}) {
       const all = await list(call)
       const over = all.filter(({ claims }) => claims.exp + dayS < clock.now() / 1000)
       if (all.length - over.length >= maxKept && !known.has(grant.id)) {
@@ -89,8 +104,20 @@ export async function openGrants(
       }
       await kept.batch(
         [
-          ...over.map(({ id }) => ({ type: 'delete' as const, key: prefix + id })),
-          { type: 'put', key: prefix + grant.id, value: grant.bytes }
+          ...over.flatMap(({ id }) => [
+            { type: 'delete' as const, key: prefix + id },
+            { type: 'delete' as const, key: peersPrefix + id }
+          ]),
+          { type: 'put', key: prefix + grant.id, value: grant.bytes },
+          ...(peers.length === 0
+            ? []
+            : [
+                {
+                  type: 'put' as const,
+                  key: peersPrefix + grant.id,
+                  value: new TextEncoder().encode(JSON.stringify(peers))
+                }
+              ])
         ],
         call
       )
