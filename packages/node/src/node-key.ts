@@ -16,6 +16,7 @@ import {
 } from '@kwaai/identity/keystore'
 import { KwaaiError, type CallOptions, type Did, type KeyStore } from '@kwaai/interface'
 import { nodeError } from './errors.ts'
+import { lock } from './model/file-lock.ts'
 
 /** The keys of a data folder: the node's own, the one of who stands behind it, and one a rotation has begun with. */
 export type KeyName = 'identity' | 'controller' | 'identity-next'
@@ -210,6 +211,20 @@ function withAdvice(dataDir: string, error: unknown): unknown {
   })
 }
 
+/** One at a time may read a key and put another in its place: a key that came in between would be lost. */
+export async function withKeyLock<T>(
+  dataDir: string,
+  run: () => Promise<T>,
+  options: CallOptions = {}
+): Promise<T> {
+  const unlock = await lock(join(dataDir, 'keys.lock'), { pollMs: 5, ...options })
+  try {
+    return await run()
+  } finally {
+    await unlock()
+  }
+}
+
 /**
  * The key a node keeps: made on the first start, the same ever after. The file `identity.key` holds a libp2p private
  * key (protobuf), readable by its owner alone, or that key sealed with a passphrase where one is given. A key that
@@ -221,25 +236,46 @@ function withAdvice(dataDir: string, error: unknown): unknown {
 export async function loadIdentity(dataDir: string, options: KeyOptions = {}): Promise<Identity> {
   const { passphrase } = options
   const call = options.signal === undefined ? {} : { signal: options.signal }
-  const keys = keysOf(dataDir)
-  const stored = await readKey(dataDir, 'identity', call).catch((error: unknown) => {
-    throw withAdvice(dataDir, error)
-  })
-  if (stored === undefined) {
-    const made = createIdentity()
-    await keys
-      .put('identity', await keyBytes('identity', made, passphrase, call), call)
-      .catch((error: unknown) => {
-        throw withAdvice(dataDir, error)
-      })
-    return made
-  }
-  const { identity } = await openKey(dataDir, 'identity', stored, options)
-  if (!stored.encrypted && passphrase !== undefined) {
-    await encryptKey(dataDir, 'identity', identity, passphrase, call)
-    options.onNote?.(
-      `The key ${keyPath(dataDir, 'identity')} is encrypted from now on. Without its passphrase it is lost.`
+  try {
+    const stored = (await readKey(dataDir, 'identity', call)) ?? (await makeKey(dataDir, passphrase, call))
+    if (stored.encrypted || passphrase === undefined) {
+      return (await openKey(dataDir, 'identity', stored, options)).identity
+    }
+    return await withKeyLock(
+      dataDir,
+      async () => {
+        const now = (await readKey(dataDir, 'identity', call)) ?? stored
+        const { identity } = await openKey(dataDir, 'identity', now, options)
+        if (now.encrypted) return identity
+        await encryptKey(dataDir, 'identity', identity, passphrase, call)
+        options.onNote?.(
+          `The key ${keyPath(dataDir, 'identity')} is encrypted from now on. Without its passphrase it is lost.`
+        )
+        return identity
+      },
+      call
     )
+  } catch (error) {
+    throw withAdvice(dataDir, error)
   }
-  return identity
+}
+
+/** Makes the first key of a folder, or takes the one that somebody else has just made. */
+async function makeKey(
+  dataDir: string,
+  passphrase: string | undefined,
+  call: CallOptions
+): Promise<StoredKey> {
+  const made = createIdentity()
+  const bytes = await keyBytes('identity', made, passphrase, call)
+  try {
+    await keysOf(dataDir).put('identity', bytes, call)
+  } catch (error) {
+    const first = KwaaiError.is(error, 'ERR_IDENTITY_KEY_EXISTS')
+      ? await readKey(dataDir, 'identity', call)
+      : undefined
+    if (first === undefined) throw error
+    return first
+  }
+  return { bytes, encrypted: passphrase !== undefined, did: made.did }
 }

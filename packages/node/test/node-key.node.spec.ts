@@ -5,7 +5,7 @@ import { createIdentity, seedToProtobuf } from '@kwaai/identity'
 import { openSecret, readSealedFacts, sealSecret } from '@kwaai/identity/keystore'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createNode } from '../src/index.ts'
-import { loadIdentity } from '../src/node-key.ts'
+import { keysOf, loadIdentity, withKeyLock } from '../src/node-key.ts'
 import { runCli, startCli } from './run-cli.ts'
 
 let folder: string
@@ -121,13 +121,25 @@ describe("the node's key", () => {
     })
   })
 
-  test('that two processes make at once is one', async () => {
-    const outcomes = await Promise.allSettled([loadIdentity(folder), loadIdentity(folder)])
-    const peers = outcomes.flatMap((outcome) =>
-      outcome.status === 'fulfilled' ? [outcome.value.peerId] : []
-    )
-    expect(peers.length).toBeGreaterThan(0)
-    expect(new Set([...peers, (await loadIdentity(folder)).peerId]).size).toBe(1)
+  test('that several make at once is one, and so is one that several encrypt', async () => {
+    for (const given of [{}, { passphrase }]) {
+      const all = await Promise.all([1, 2, 3].map(() => loadIdentity(folder, given)))
+      expect(new Set(all.map(({ peerId }) => peerId)).size).toBe(1)
+    }
+    expect(await readdir(folder)).toEqual(['identity.key'])
+  })
+
+  test('that came in between is not lost to one that encrypts the key from before', async () => {
+    await loadIdentity(folder)
+    const next = createIdentity()
+    let begun: Promise<unknown> | undefined
+    await withKeyLock(folder, async () => {
+      // It has read the old key and waits for its turn.
+      begun = loadIdentity(folder, { passphrase })
+      await keysOf(folder).put('identity', seedToProtobuf(next.exportSeed()), { replace: true })
+    })
+    expect(await begun).toMatchObject({ did: next.did })
+    expect((await loadIdentity(folder, { passphrase })).did).toBe(next.did)
   })
 })
 

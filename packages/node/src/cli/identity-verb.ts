@@ -1,6 +1,6 @@
 import { claimDataDir } from '../data-dir.ts'
 import { nodeError } from '../errors.ts'
-import type { KeyOptions } from '../node-key.ts'
+import { withKeyLock, type KeyOptions } from '../node-key.ts'
 import type { OptionSpec, ParsedOptions } from './options.ts'
 import { askPassphrase, givenPassphrase } from './passphrase.ts'
 import { printable, type Io } from './terminal.ts'
@@ -27,7 +27,7 @@ export async function keyOptionsOf(options: ParsedOptions, io: Io): Promise<KeyO
 export async function withClaim<T>(dataDir: string, doing: string, run: () => Promise<T>): Promise<T> {
   const release = await claimDataDir(dataDir, doing)
   try {
-    return await run()
+    return await withKeyLock(dataDir, run)
   } finally {
     await release()
   }
