@@ -2,9 +2,17 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseCheckpoint, parseNote } from '@kwaai/audit'
+import { createIdentity } from '@kwaai/identity'
+import { createGrant } from '@kwaai/identity/grant'
+import type { Credential } from '@kwaai/identity/vc'
+import { systemClock } from '@kwaai/interface/memory'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { answerScopes, openAudit, openSealedFile } from '../src/audit.ts'
+import { openCredentials } from '../src/credentials/credential-folder.ts'
+import { openGrants } from '../src/grants/grant-folder.ts'
 import { createNode, type Node } from '../src/index.ts'
+import { createObservationLog } from '../src/issuer/observations.ts'
+import { loadIdentity } from '../src/node-key.ts'
 import { createFileStore } from '../src/store/file-store.ts'
 import { filesBelow, shapesOf, traces } from './audit-kit.ts'
 import { runMain } from './run-main.ts'
@@ -87,7 +95,30 @@ describe('a person', () => {
         })
         expect(await audit.consents.holds(alice, purpose)).toBe(true)
       }
-      const planted = [name, note, question, purpose, alice, account, hers.id, made.secret]
+      // A credential about her, a grant to her, and what an issuer has seen of her node.
+      const her = createIdentity({ seed: new Uint8Array(32).fill(7) })
+      const folderKeys = await loadIdentity(dataDir)
+      const member: Credential = {
+        '@context': ['https://www.w3.org/ns/credentials/v2', { nick: 'https://example.org/nick' }],
+        type: ['VerifiableCredential'],
+        issuer: folderKeys.did,
+        credentialSubject: { id: her.did, nick: 'Quixi of the Quays' }
+      }
+      const credentials = openCredentials(dataDir)
+      const { id: credentialId } = await credentials.keep(member, 'issued')
+      const observations = createObservationLog({}, { store: credentials.notes, clock: systemClock })
+      await observations.watch(her.peerId)
+      await observations.probed(her.peerId, true)
+      expect((await credentials.find(credentialId)).credential).toEqual(member)
+      expect(await observations.peers()).toEqual([her.peerId])
+      await credentials.close()
+      const exp = Math.floor(systemClock.now() / 1_000) + 3_600
+      const grants = await openGrants(dataDir, { clock: systemClock })
+      await grants.keep(await createGrant(folderKeys, { aud: her.did, cmd: '/shard', policy: [], exp }))
+      expect(await grants.list()).toHaveLength(1)
+      await grants.close()
+      const hersToo = [her.did, her.peerId, 'Quixi of the Quays']
+      const planted = [name, note, question, purpose, alice, account, hers.id, made.secret, ...hersToo]
       // Already now nothing is in the clear, so there is nothing that a file could fail to forget.
       expect(await traces(dataDir, planted)).toEqual([])
 
@@ -105,11 +136,11 @@ describe('a person', () => {
 
       const receipt = join(folder, 'alice.receipt')
       expect(await run('audit', 'erase', alice, '--out', receipt)).toContain('What this does not reach')
-      const erased = (await json('audit', 'erase', account, 'key_unknown')) as {
+      const erased = (await json('audit', 'erase', account, her.did, 'key_unknown')) as {
         erased: unknown[]
         unknown: string[]
       }
-      expect([erased.erased.length, erased.unknown]).toEqual([1, ['key_unknown']])
+      expect([erased.erased.length, erased.unknown]).toEqual([2, ['key_unknown']])
 
       // A node that runs sees it at once.
       expect(await get(made.secret, `/v1/responses/${hers.id}`)).toBe(401)
@@ -128,12 +159,12 @@ describe('a person', () => {
       const tiles = join(folder, 'tiles')
       await run('audit', 'export', '--tiles', tiles)
       const after = await json('audit', 'verify', '--tiles', tiles, '--key', key)
-      expect(after).toMatchObject({ valid: true, size: 7, origin: before['origin'] })
+      expect(after).toMatchObject({ valid: true, size: 8, origin: before['origin'] })
       expect(await traces(tiles, planted)).toEqual([])
       await node.stop()
       node = undefined
       expect(await traces(dataDir, planted)).toEqual([])
-      expect(await json('audit', 'verify')).toMatchObject({ valid: true, size: 7 })
+      expect(await json('audit', 'verify')).toMatchObject({ valid: true, size: 8 })
     }
   )
 })

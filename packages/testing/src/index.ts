@@ -8,6 +8,7 @@
  */
 export { assert, assertEqual, assertRejects, assertRejectsWith, type TestFunction } from './assert.ts'
 export { authorizerSuite, type AuthorizerFixture, type AuthorizerSuiteFactory } from './authorizer-suite.ts'
+export { auditSinkSuite, type AuditSinkFixture, type AuditSinkSuiteFactory } from './audit-sink-suite.ts'
 export {
   blockBackendSuite,
   type BlockBackendFixture,

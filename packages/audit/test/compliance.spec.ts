@@ -1,0 +1,17 @@
+import { auditSinkSuite } from '@kwaai/testing'
+import { test } from 'vitest'
+import { logKit } from './log-kit.ts'
+
+auditSinkSuite(test, {
+  create: async () => {
+    const { log } = logKit()
+    return {
+      sink: log,
+      read: async (subject) =>
+        (await Array.fromAsync(log.entriesOf(subject))).map(({ record, data }) => ({
+          kind: record.kind,
+          data
+        }))
+    }
+  }
+})
