@@ -120,6 +120,8 @@ describe('an authorizer of grants', () => {
       { signer: alice, clock }
     )
     await authorizer.authorize({ ...at, capability: await source.capability(request) })
+    // A peer whose name is no key is shown nothing.
+    expect(await source.capability({ ...request, peer: 'QmQ2' })).toEqual(new Uint8Array(0))
     // The owner needs no grant.
     const own = createGrantCapabilities({ grants: () => [] }, { signer: node, clock })
     await authorizer.authorize({ ...at, peer: node.peerId, capability: await own.capability(request) })

@@ -20,6 +20,7 @@ import { defaultDrainTimeoutMs } from './constants.ts'
 import { claimDataDir } from './data-dir.ts'
 import { embedderFacts, embedderFor } from './embedding.ts'
 import { nodeError } from './errors.ts'
+import { createNodeGrants } from './grants/node-grants.ts'
 import { loadModel, type BackendName } from './loaded-model.ts'
 import { createServing } from './serving.ts'
 import { openModel, type ModelStoreInit } from './model-store.ts'
@@ -67,6 +68,8 @@ export interface NodeInit {
   backend?: BackendName
   /** Threads that compute. Default 1. */
   threads?: number
+  /** Open sessions at its blocks only for peers that show a grant of the node, or of its controller. Default false. */
+  askForGrants?: boolean
   /** Where the OpenAI-compatible API listens, and for whom; `false` (default) for nowhere. */
   api?: false | NodeApiInit
   /** Serve the default embedding model too, fetched when it is first asked. Default true where `onnxruntime-node` is installed. */
@@ -188,6 +191,7 @@ export async function createNode(
     await records.start(options)
     teardown.add(() => records.stop())
 
+    const grants = await createNodeGrants(init, { identity, clock, random, undo: teardown.add })
     const serving = await createServing(
       {
         opened,
@@ -198,7 +202,9 @@ export async function createNode(
         random,
         ...(components.logger ? { logger: components.logger } : {}),
         ...(init.region === undefined ? {} : { region: init.region }),
+        ...(grants.authorizer === undefined ? {} : { authorizer: grants.authorizer }),
         chains: {
+          authorization: grants.capabilities,
           ...(init.topology === undefined ? {} : { topology: init.topology }),
           ...(init.maxSplitRttMs === undefined ? {} : { maxSplitRttMs: init.maxSplitRttMs }),
           ...(init.stepTimeoutMs === undefined ? {} : { stepTimeoutMs: init.stepTimeoutMs })

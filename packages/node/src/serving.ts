@@ -1,4 +1,5 @@
 import type {
+  Authorizer,
   BlockRunner,
   CallOptions,
   ChainHop,
@@ -45,7 +46,9 @@ export interface ServingComponents {
   /** Told with the blocks. */
   region?: string
   /** How chains are chosen and opened. */
-  chains: Pick<ChainSourceInit, 'topology' | 'maxSplitRttMs' | 'stepTimeoutMs'>
+  chains: Pick<ChainSourceInit, 'topology' | 'maxSplitRttMs' | 'stepTimeoutMs' | 'authorization'>
+  /** Asked whenever somebody opens a session at its blocks. */
+  authorizer?: Authorizer
 }
 
 /** The two sides of a node: its blocks for others, and the whole model for its own user. */
@@ -140,7 +143,7 @@ interface Served {
 type Undo = (step: () => Promise<unknown>) => void
 
 async function serveBlocks(
-  { opened, loaded, network, records, clock, random, logger, region }: ServingComponents,
+  { opened, loaded, network, records, clock, random, logger, region, authorizer }: ServingComponents,
   numericsClass: string,
   undo: Undo,
   options: CallOptions
@@ -154,7 +157,7 @@ async function serveBlocks(
       numericsClass,
       ...(loaded.maxKvBytes === undefined ? {} : { maxKvBytes: loaded.maxKvBytes })
     },
-    { network, runner, clock, random, ...log }
+    { network, runner, clock, random, ...log, ...(authorizer === undefined ? {} : { authorizer }) }
   )
   await server.start(options)
   undo(() => server.stop())

@@ -81,10 +81,14 @@ function refuse(why: string, check?: string): never {
 }
 
 function didOf(peer: PeerId): Did {
+  return didOrNone(peer) ?? refuse('the peer has no Ed25519 key, so nobody could have given it a grant')
+}
+
+function didOrNone(peer: PeerId): Did | undefined {
   try {
     return didFromPeerId(peer)
   } catch {
-    return refuse('the peer has no Ed25519 key, so nobody could have given it a grant')
+    return undefined
   }
 }
 
@@ -109,7 +113,7 @@ export interface GrantCapabilitiesInit {
   /** The grants at hand; those of others than the signer are passed over. */
   grants: () => readonly Grant[] | Promise<readonly Grant[]>
   /** Whose grants a peer honours. Default: its own alone. A peer sees the grants it is shown. */
-  subjectsOf?: (peer: Did) => readonly Did[]
+  subjectsOf?: (peer: Did) => readonly Did[] | Promise<readonly Did[]>
   /** Seconds an invocation may wait. Default 60. */
   lifeS?: number
 }
@@ -130,8 +134,10 @@ export function createGrantCapabilities(
       options.signal?.throwIfAborted()
       const path = commandPath(command)
       const facts = factsOf(args)
-      const aud = didOf(peer)
-      const subjects = subjectsOf(aud)
+      const aud = didOrNone(peer)
+      // Nobody gives grants for a peer whose name is no key.
+      if (aud === undefined) return new Uint8Array(0)
+      const subjects = await subjectsOf(aud)
       const now = clock.now() / 1000
       const fits = ({ claims, chain }: Grant): boolean =>
         claims.aud === signer.did &&

@@ -18,7 +18,8 @@ function refuse(option: string, text: string, why: string): Error {
   return nodeError('ERR_NODE_INVALID_OPTION', `Cannot use ${option}${printable(text)}: ${why}`)
 }
 
-function audienceOf(text: string): Did {
+/** The did:key behind what a person types. */
+export function didOfText(text: string): Did {
   try {
     return parseDid(text)
   } catch {
@@ -66,7 +67,7 @@ export const create: GrantVerb = {
   argument: 'required',
   async run(context) {
     const { options, argument, io, folder, signer } = context
-    const aud = audienceOf(argument as string)
+    const aud = didOfText(argument as string)
     const cmd = options.text('cmd') ?? '/shard/open'
     if (!isCommand(cmd)) throw refuse('--cmd ', cmd, 'expected lower-case segments such as /shard/open')
     const policy = policyOf(options.text('policy'))
@@ -84,7 +85,7 @@ export const create: GrantVerb = {
             policy,
             ...(expires === undefined ? {} : { exp: until(expires) })
           })
-    await folder.keep(grant, { signal: io.signal })
+    await folder.keep(grant, [], { signal: io.signal })
     const text = grantToText(grant)
     if (options.flag('json')) {
       io.stdout.write(`${JSON.stringify({ id: grant.id, claims: grant.claims, grant: text })}\n`)

@@ -1,4 +1,5 @@
 import { grantToText, type Grant } from '@kwaai/identity/grant'
+import { didOfText } from './grant-create.ts'
 import { grantOf, stateOf, type GrantContext, type GrantState, type GrantVerb } from './grant-verb.ts'
 import { printable } from './terminal.ts'
 
@@ -21,13 +22,20 @@ function linesOf(grant: Grant, { id, state, origin }: GrantState): string[] {
 /** `kwaai grant show` */
 export const show: GrantVerb = {
   options: {
-    keep: { type: 'boolean', describe: 'show: keep a grant that was received, for this node to use' }
+    keep: { type: 'boolean', describe: 'show: keep a grant that was received, for this node to use' },
+    for: {
+      type: 'string',
+      value: '<peer>',
+      multiple: true,
+      describe: 'show --keep: a node that honours it besides its owner, for grants of a controller'
+    }
   },
   argument: 'required',
   async run(context) {
     const { options, argument, io, folder } = context
     const grant = await grantOf(argument as string, context)
-    if (options.flag('keep')) await folder.keep(grant, { signal: io.signal })
+    if (options.flag('keep'))
+      await folder.keep(grant, options.list('for').map(didOfText), { signal: io.signal })
     const state = await stateOf(grant, context)
     const facts = { ...state, chain: grant.chain, grant: grantToText(grant) }
     io.stdout.write(

@@ -71,6 +71,10 @@ export const up: Command = {
     ...nodeOptions,
     ...passphraseOptions,
     ...apiOptions,
+    'ask-for-grants': {
+      type: 'boolean',
+      describe: 'Open sessions at its blocks only for peers with a grant, which "kwaai grant create" makes'
+    },
     'no-api': { type: 'boolean', describe: 'Serve no API' },
     'drain-timeout': {
       type: 'string',
@@ -103,6 +107,7 @@ export const up: Command = {
       {
         ...init,
         api,
+        ...(options.flag('ask-for-grants') ? { askForGrants: true } : {}),
         ...(passphrase === undefined ? {} : { passphrase }),
         ...(options.flag('no-embeddings') ? { embeddings: false } : {})
       },

@@ -1,0 +1,72 @@
+import type { Identity } from '@kwaai/identity'
+import type { Authorizer, CapabilitySource, Clock, Random } from '@kwaai/interface'
+import { createMemoryStore } from '@kwaai/interface/memory'
+import type { GrantFolder } from './grant-folder.ts'
+
+/** The two sides of grants at a node. */
+export interface NodeGrants {
+  /** Asked whenever somebody opens a session; none where everybody may. */
+  authorizer?: Authorizer
+  /** What is shown where the node opens sessions at others. */
+  capabilities: CapabilitySource
+}
+
+/** What {@link createNodeGrants} works with. */
+export interface NodeGrantsComponents {
+  identity: Identity
+  clock: Clock
+  random: Random
+  /** Gives things back at the end, the latest first. */
+  undo: (step: () => Promise<unknown>) => void
+}
+
+/** Makes both sides of grants: what is kept in the data folder is shown, and where it is wanted asked for. */
+export async function createNodeGrants(
+  init: { dataDir?: string; askForGrants?: boolean },
+  components: NodeGrantsComponents
+): Promise<NodeGrants> {
+  const { identity, clock, random, undo } = components
+  const { dataDir } = init
+  let folder: Promise<GrantFolder> | undefined
+  // Loaded when it is first needed: most of a process's start is reading modules.
+  const opened = async (): Promise<GrantFolder | undefined> => {
+    if (dataDir === undefined) return undefined
+    folder ??= import('./grant-folder.ts').then(({ openGrants }) => openGrants(dataDir, { clock }))
+    return folder
+  }
+  undo(async () => (await folder)?.close())
+  let source: Promise<CapabilitySource> | undefined
+  const makeSource = async (): Promise<CapabilitySource> => {
+    const { createGrantCapabilities } = await import('@kwaai/identity/grant')
+    const kept = await opened()
+    return createGrantCapabilities(
+      {
+        grants: () => kept?.list() ?? [],
+        subjectsOf: (peer) => kept?.subjectsOf(peer) ?? [peer]
+      },
+      { signer: identity, clock, random }
+    )
+  }
+  const capabilities: CapabilitySource = {
+    specification: 'kwaai.capability-source/1',
+    async capability(request, options) {
+      source ??= makeSource()
+      return (await source).capability(request, options)
+    }
+  }
+  if (init.askForGrants !== true) return { capabilities }
+  const { createGrantAuthorizer, createReplayGuard, createRevocations } =
+    await import('@kwaai/identity/grant')
+  const kept = await opened()
+  const subjects = kept?.subjects ?? [identity.did]
+  const store = createMemoryStore()
+  const authorizer = createGrantAuthorizer(
+    { executor: identity.did, subjects },
+    {
+      clock,
+      revocations: kept?.revocations ?? createRevocations({ subjects }, { store, clock }),
+      replays: kept?.replays ?? createReplayGuard({}, { store, clock })
+    }
+  )
+  return { authorizer, capabilities }
+}
