@@ -155,7 +155,7 @@ describe('a presentation is refused when', () => {
       (await verifyPresentation(presentation, { now, ...occasion, replayGuard, holder: mallory.did })).ok
     ).toBe(false)
     const both = await Promise.all([ask(), ask()])
-    expect(both.map(({ ok }) => ok).sort()).toEqual([false, true])
+    expect(both.map(({ ok }) => ok).toSorted()).toEqual([false, true])
     expect(faults(await ask())).toEqual({ proof: 'PRESENTATION_REPLAYED' })
     await clock.advance(60_000)
     expect((await ask()).ok).toBe(true)

@@ -402,7 +402,7 @@ describe('a credential still holds when', () => {
       typeof value === 'object' && value !== null && !Array.isArray(value)
         ? Object.fromEntries(
             Object.entries(value)
-              .reverse()
+              .toReversed()
               .map(([name, member]) => [name, turned(member)])
           )
         : value

@@ -182,7 +182,7 @@ function shuffled(value: unknown, seed: number): unknown {
   return Object.fromEntries(
     entries
       .map((entry, i) => [(i * 7919 + seed) % 101, entry] as const)
-      .sort((a, b) => a[0] - b[0])
+      .toSorted((a, b) => a[0] - b[0])
       .map(([, entry]) => entry)
   )
 }

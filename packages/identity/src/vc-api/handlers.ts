@@ -15,7 +15,7 @@ export async function issueCredential(request: Request, context: VcApiContext): 
   const options = optionsOf(body)
   const credential = own(objectMember(body, 'credential'), 'issuer', context)
   const issued = await issue(
-    credential as unknown as Credential,
+    credential as object as Credential,
     context.identity,
     await signing(options, context, request)
   )
@@ -30,7 +30,7 @@ export async function createPresentation(request: Request, context: VcApiContext
   const challenge = textOption(options, 'challenge')
   const domain = textOption(options, 'domain')
   const verifiablePresentation = await signPresentation(
-    presentation as unknown as Presentation,
+    presentation as object as Presentation,
     context.identity,
     {
       ...(await signing(options, context, request)),
@@ -46,7 +46,7 @@ export async function verifyCredential(request: Request, context: VcApiContext):
   const body = await readBody(request, context.maxBodyBytes)
   const options = optionsOf(body)
   const document = objectMember(body, 'verifiableCredential')
-  const result = await verify(document as unknown as Credential, {
+  const result = await verify(document as object as Credential, {
     ...(await verifying(document, context, request)),
     ...(bindsSubject(options) ? { holder: textOption(options, 'holder') ?? missingHolder() } : {})
   })
@@ -61,7 +61,7 @@ export async function verifyPresentationRoute(request: Request, context: VcApiCo
   const challenge = textOption(options, 'challenge')
   const domain = textOption(options, 'domain')
   const holder = textOption(options, 'holder')
-  const result = await verifyPresentation(document as unknown as Presentation, {
+  const result = await verifyPresentation(document as object as Presentation, {
     ...(await verifying(document, context, request)),
     requireSubjectIsHolder: bindsSubject(options),
     ...(challenge === undefined ? {} : { challenge }),

@@ -27,7 +27,7 @@ export async function schemaFinding(document: JsonObject, options: Settled): Pro
   if (entries.length > maxSchemas)
     return failed('SCHEMA_UNSUPPORTED', `The credential has more than ${maxSchemas} schemas`)
   for (const entry of entries) {
-    const finding = await oneSchema(document, entry as unknown as JsonObject, options)
+    const finding = await oneSchema(document, entry as object as JsonObject, options)
     if (!finding.ok) return finding
   }
   return fine

@@ -1,3 +1,4 @@
+import { systemClock } from '@kwaai/interface/memory'
 import type { CallOptions, Signer } from '@kwaai/interface'
 import { addProof } from '../data-integrity/add-proof.ts'
 import { eddsaJcs2022 } from '../data-integrity/eddsa-jcs.ts'
@@ -6,7 +7,7 @@ import { ERR_IDENTITY_INVALID_CREDENTIAL, identityError } from '../errors.ts'
 import { checkJson, type JsonObject } from '../json.ts'
 import type { CheckFault, Credential } from './types.ts'
 import { publishedResourceFinding } from './related-resource.ts'
-import { dataModelOf, idOf, isObject } from './shape.ts'
+import { dataModelOf, idOf } from './shape.ts'
 import { credentialFault } from './structure.ts'
 import { checkTerms, type ExtraContexts } from './terms.ts'
 
@@ -61,7 +62,7 @@ export async function issue<
     ...signingOptions(signer, options),
     ...(proofId === undefined ? {} : { id: proofId })
   })
-  return issued as unknown as IssuedCredential<T>
+  return issued as object as IssuedCredential<T>
 }
 
 /** Members that are `undefined` are no members of JSON. */
@@ -86,7 +87,7 @@ export function controllerOf(signer: Signer, verificationMethod: string | undefi
 export function signingOptions(signer: Signer, options: IssueOptions): AddProofOptions {
   const {
     suite = eddsaJcs2022,
-    now = Date.now(),
+    now = systemClock.now(),
     verificationMethod,
     expires,
     previousProof,
@@ -106,9 +107,4 @@ export function signingOptions(signer: Signer, options: IssueOptions): AddProofO
 /** Says why something is not signed. */
 export function refuse(check: string, code: CheckFault, why: string): never {
   throw identityError(ERR_IDENTITY_INVALID_CREDENTIAL, `Cannot sign it: ${why}.`, { check, code })
-}
-
-/** The object behind a credential's issuer, without its id; for those who put another there. */
-export function issuerWithId(issuer: unknown, id: string): string | JsonObject {
-  return isObject(issuer) ? { ...issuer, id } : id
 }

@@ -81,5 +81,5 @@ export async function signPresentation(
     ...(challenge === undefined ? {} : { challenge }),
     ...(domain === undefined ? {} : { domain })
   })
-  return signed as unknown as SignedPresentation
+  return signed as object as SignedPresentation
 }

@@ -125,7 +125,7 @@ function applyTypes(
       all.push(type)
     }
   }
-  for (const type of all.length > 1 ? [...all].sort() : all) {
+  for (const type of all.length > 1 ? all.toSorted() : all) {
     const term = active.terms.get(type)
     if (term !== undefined && 'context' in term) result = scoped(walk, result, term, false)
   }

@@ -1,5 +1,5 @@
 // A scheme, and no character that RFC 3987 has only escaped.
-const pattern = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`\u0000-\u0020\u007f]+$/
+const pattern = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s\p{Cc}<>"{}|\\^`]+$/u
 const maxUrlLength = 2 ** 16
 
 /** Whether a value is an absolute URL, a DID or a URN: what the data model wants for every `id`. */

@@ -99,7 +99,7 @@ async function credentialsOf(
   trusted: boolean
 ): Promise<VerifyResult[]> {
   const required = options.requireSubjectIsHolder !== false
-  const { status, fetchDocument, ...offline } = options
+  const { status: _status, fetchDocument: _fetch, ...offline } = options
   const held: Settled = trusted ? options : offline
   const { holder: _, ...rest } = held
   const results: VerifyResult[] = []

@@ -1,3 +1,4 @@
+import { systemClock } from '@kwaai/interface/memory'
 import { eddsaJcs2022 } from '../data-integrity/eddsa-jcs.ts'
 import type { ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.ts'
 import { verifyProofs } from '../data-integrity/verify-proofs.ts'
@@ -35,7 +36,7 @@ export type Settled = VerifyOptions &
 export function settle<T extends VerifyOptions>(options: T): T & Settled {
   return {
     ...options,
-    now: options.now ?? Date.now(),
+    now: options.now ?? systemClock.now(),
     maxClockSkewMs: options.maxClockSkewMs ?? defaultMaxClockSkewMs
   }
 }
@@ -132,7 +133,7 @@ async function statusFinding(document: JsonObject, options: Settled, trusted: bo
     )
   if (!trusted) return failed('STATUS_UNAVAILABLE', notAsked)
   try {
-    const { ok, code, message } = await options.status.check(document as unknown as Credential, {
+    const { ok, code, message } = await options.status.check(document as object as Credential, {
       now: options.now,
       ...(options.signal === undefined ? {} : { signal: options.signal })
     })
