@@ -14,6 +14,7 @@ export const longFiles: readonly string[] = [
   'packages/node/test/three-processes.node.spec.ts',
   'packages/node/test/cancellation.node.spec.ts',
   'packages/node/test/api-keys.node.spec.ts',
+  'packages/node/test/audit.node.spec.ts',
   'packages/node/test/identity-cli.node.spec.ts',
   'packages/node/test/node-key.node.spec.ts',
   'packages/shard/test/reference-default.node.spec.ts',

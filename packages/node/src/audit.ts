@@ -76,20 +76,34 @@ export function openAudit(dataDir: string, components: NodeAuditComponents = {})
   }
 }
 
-/**
- * Appends one entry to the log of a data folder: for commands that change something and end.
- *
- * @param data what there is to know, as JSON; encrypted under the key of `subject`.
- */
+/** Something that happened at a node. */
+export interface NodeAuditEntry {
+  /** What, such as `grant/made`. In the clear: nothing of a person belongs here. */
+  kind: string
+  /** Whom it is about: a DID or an account. */
+  subject?: string
+  /** What there is to know, as JSON; encrypted under the key of `subject`. */
+  data: object
+}
+
+/** Appends one entry to an open log. */
+export async function record(
+  audit: NodeAudit,
+  { kind, subject, data }: NodeAuditEntry,
+  options: CallOptions = {}
+): Promise<void> {
+  const bytes = new TextEncoder().encode(JSON.stringify(data))
+  await audit.log.append({ kind, data: bytes, ...(subject !== undefined && { subject }) }, options)
+}
+
+/** Appends one entry to the log of a data folder: for commands that change something and end. */
 export async function appendAudit(
   dataDir: string,
-  entry: { kind: string; subject?: string; data: object },
+  entry: NodeAuditEntry,
   options: CallOptions = {}
 ): Promise<void> {
   await using audit = openAudit(dataDir)
-  const { kind, subject } = entry
-  const data = new TextEncoder().encode(JSON.stringify(entry.data))
-  await audit.log.append({ kind, data, ...(subject !== undefined && { subject }) }, options)
+  await record(audit, entry, options)
 }
 
 /** A store in a file of a data folder whose entries are encrypted under the keys of the persons they belong to. */
@@ -143,8 +157,11 @@ export const keyScopes: readonly SealedScope[] = [
   { prefix: 'api-key/', subjectOf: (rest) => rest || undefined }
 ]
 
-interface KeptCredential {
-  credential: { credentialSubject?: { id?: unknown } | readonly { id?: unknown }[] }
+/** Whom a credential is about, where it says so. */
+export function subjectOfCredential(credential: { credentialSubject?: unknown }): string | undefined {
+  const [first] = [credential.credentialSubject].flat() as ({ id?: unknown } | undefined)[]
+  const id = first?.id
+  return typeof id === 'string' && id !== '' && Buffer.byteLength(id) <= 512 ? id : undefined
 }
 
 /** A credential belongs to its subject; one that names nobody to itself, `credential:<id>`. */
@@ -152,9 +169,8 @@ export const credentialScopes: readonly SealedScope[] = [
   {
     prefix: 'credential/',
     ofValue: async (value, rest) => {
-      const { credential } = JSON.parse(Buffer.from(value).toString()) as KeptCredential
-      const subject = [credential.credentialSubject].flat()[0]?.id
-      return typeof subject === 'string' && subject.length <= 500 ? subject : `credential:${rest}`
+      const { credential } = JSON.parse(Buffer.from(value).toString()) as { credential: object }
+      return subjectOfCredential(credential) ?? `credential:${rest}`
     }
   }
 ]

@@ -86,6 +86,8 @@ export const create: GrantVerb = {
             ...(expires === undefined ? {} : { exp: until(expires) })
           })
     await folder.keep(grant, [], { signal: io.signal })
+    const made = { id: grant.id, claims: grant.claims }
+    await folder.record({ kind: 'grant/made', subject: aud, data: made }, { signal: io.signal })
     const text = grantToText(grant)
     if (options.flag('json')) {
       io.stdout.write(`${JSON.stringify({ id: grant.id, claims: grant.claims, grant: text })}\n`)

@@ -18,6 +18,7 @@ export const revoke: GrantVerb = {
     const json = options.flag('json')
     if (looksLikeRevocation(named)) {
       const id = await take(named, context)
+      await folder.record({ kind: 'grant/revoked', data: { id, here: true } }, { signal: io.signal })
       io.stdout.write(
         json ? `${JSON.stringify({ id, revoked: true })}\n` : `${id} opens nothing here any more\n`
       )
@@ -29,6 +30,9 @@ export const revoke: GrantVerb = {
     // Where others own what it opens, they have to know.
     const here = folder.subjects.includes(grant.claims.sub)
     if (here) await take(statement, context)
+    const { id, claims } = grant
+    const entry = { kind: 'grant/revoked', subject: claims.aud, data: { id, here } }
+    await folder.record(entry, { signal: io.signal })
     if (json) {
       io.stdout.write(`${JSON.stringify({ id: grant.id, revoked: here, revocation: statement })}\n`)
       return 0

@@ -1,5 +1,6 @@
 import { createIdentity, type Identity } from '@kwaai/identity'
 import { systemClock } from '@kwaai/interface/memory'
+import { appendAudit } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
 import { keyBytes, keyPath, keysOf, openKey, readKey, type KeyOptions } from '../node-key.ts'
@@ -97,6 +98,8 @@ export const rotate: IdentityVerb = {
     const { old, next, aside, controller, encrypted } = await withClaim(dataDir, 'rotate the key', () =>
       rotateKeys(dataDir, reason, keyOptions, io)
     )
+    const data = { from: old?.did ?? null, to: next.did, reason: reason ?? null }
+    await appendAudit(dataDir, { kind: 'identity/rotated', data }, { signal: io.signal })
     const path = keyPath(dataDir, 'identity')
     const facts = {
       did: next.did,

@@ -1,4 +1,5 @@
 import type { Credential, StatusEntry } from '@kwaai/identity/vc'
+import { subjectOfCredential } from '../audit.ts'
 import { statusListUrl, statusPurposes } from '../credentials/credential-folder.ts'
 import { nodeError } from '../errors.ts'
 import { printable } from './terminal.ts'
@@ -118,6 +119,12 @@ export const revoke: VcVerb = {
     // Signed now, so that whoever serves the folder need not have the key.
     const published = await registry.credential(purpose, call)
     const done = { id, purpose, index, value, list: published.id }
+    const kind = value ? (purpose === 'revocation' ? 'revoked' : 'suspended') : 'resumed'
+    const subject = subjectOfCredential(credential)
+    await folder.record(
+      { kind: `credential/${kind}`, data: done, ...(subject !== undefined && { subject }) },
+      call
+    )
     if (options.flag('json')) io.stdout.write(`${JSON.stringify(done)}\n`)
     else {
       const what = value

@@ -5,7 +5,15 @@ import { createStatusRegistry, type StatusRegistry } from '@kwaai/identity/statu
 import { issue, type Credential, type StatusEntry } from '@kwaai/identity/vc'
 import type { CallOptions, Clock, KeyValueStore, Signer } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
-import { credentialScopes, observationScopes, openSealedFile } from '../audit.ts'
+import {
+  credentialScopes,
+  observationScopes,
+  openAudit,
+  openSealedFile,
+  record,
+  subjectOfCredential,
+  type NodeAuditEntry
+} from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { lock } from '../model/file-lock.ts'
 import { createFileStore } from '../store/file-store.ts'
@@ -44,6 +52,8 @@ export interface CredentialFolder {
   registry(signer: Signer, options?: CallOptions): Promise<StatusRegistry | undefined>
   /** Gives away an entry of the lists; none where they are published nowhere. */
   allocate(signer: Signer, options?: CallOptions): Promise<readonly StatusEntry[]>
+  /** Appends to the audit log of the folder. */
+  record(entry: NodeAuditEntry, options?: CallOptions): Promise<void>
   /** What an issuer notes besides. */
   readonly notes: KeyValueStore
   close(): Promise<void>
@@ -71,6 +81,7 @@ export function openCredentials(
   const kept = openSealedFile(dataDir, 'credentials.log', credentialScopes)
   const issued = openSealedFile(dataDir, 'issuer.log', observationScopes)
   const own = createFileStore({ path: join(dataDir, 'own-credentials.log') })
+  const audit = openAudit(dataDir, { clock })
 
   const list = async (options: CallOptions = {}): Promise<KeptCredential[]> => {
     const found: KeptCredential[] = []
@@ -113,6 +124,15 @@ export function openCredentials(
       const id = idOf(credential)
       const entry: KeptCredential = { id, origin, keptAt: clock.now(), credential }
       await kept.put(prefix + id, encoder.encode(JSON.stringify(entry)), options)
+      if (origin === 'issued') {
+        const subject = subjectOfCredential(credential)
+        const data = { id, type: credential.type }
+        await record(
+          audit,
+          { kind: 'credential/issued', data, ...(subject !== undefined && { subject }) },
+          options
+        )
+      }
       return entry
     },
     statusUrl,
@@ -147,11 +167,13 @@ export function openCredentials(
         await unlock()
       }
     },
+    record: (entry, options) => record(audit, entry, options),
     notes: issued,
     async close() {
       await kept[Symbol.asyncDispose]()
       await issued[Symbol.asyncDispose]()
       await own[Symbol.asyncDispose]()
+      await audit[Symbol.asyncDispose]()
     }
   }
 }

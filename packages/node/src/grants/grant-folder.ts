@@ -8,7 +8,7 @@ import {
   type Revocations
 } from '@kwaai/identity/grant'
 import type { CallOptions, Clock, Did } from '@kwaai/interface'
-import { grantScopes, openSealedFile } from '../audit.ts'
+import { grantScopes, openAudit, openSealedFile, record, type NodeAuditEntry } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { readKey } from '../node-key.ts'
 import { createFileStore } from '../store/file-store.ts'
@@ -35,6 +35,8 @@ export interface GrantFolder {
    * @throws A KwaaiError `ERR_NODE_STORE_FULL`.
    */
   keep(grant: Grant, peers?: readonly Did[], options?: CallOptions): Promise<void>
+  /** Appends to the audit log of the folder. */
+  record(entry: NodeAuditEntry, options?: CallOptions): Promise<void>
   /** Whose grants a peer honours, as far as is known: its own, and those kept for it. */
   subjectsOf(peer: Did, options?: CallOptions): Promise<Did[]>
   close(): Promise<void>
@@ -55,6 +57,7 @@ export async function openGrants(
   // Each is encrypted under the key of whom it was given to, and forgotten with that.
   const kept = openSealedFile(dataDir, 'grants.log', grantScopes)
   const used = createFileStore({ path: join(dataDir, 'grants-used.log') })
+  const audit = openAudit(dataDir, { clock })
   // What was read once need not be verified again: the id is the hash of what was read.
   const known = new Map<string, Grant>()
 
@@ -87,6 +90,7 @@ export async function openGrants(
           : `Cannot find the grant ${id}: none that is kept has this id. "kwaai grant list" shows them`
       )
     },
+    record: (entry, call) => record(audit, entry, call),
     async subjectsOf(peer, call) {
       const subjects = new Set([peer])
       for (const { id, claims } of await list(call)) {
@@ -126,6 +130,7 @@ export async function openGrants(
     async close() {
       await kept[Symbol.asyncDispose]()
       await used[Symbol.asyncDispose]()
+      await audit[Symbol.asyncDispose]()
     }
   }
 }
