@@ -171,17 +171,22 @@ async function fetchDocument(
     const text = await readText(response, maxBytes)
     if (text === undefined)
       return failedResolution('invalidDidDocument', `${url} has more than ${maxBytes} bytes`)
-    const document = parseJson(text, { maxLength: maxBytes })
-    if (typeof document !== 'object' || document === null || !('id' in document) || document['id'] !== did)
+    const document: unknown = parseJson(text, { maxLength: maxBytes })
+    if (!isDocumentOf(document, did))
       return failedResolution('invalidDidDocument', `${url} is not the document of ${shown(did)}`)
     return freeze({
       didResolutionMetadata: { contentType: type },
-      didDocument: document as unknown as DidDocument,
+      didDocument: document,
       didDocumentMetadata: {}
     })
   } catch (error) {
     return failedResolution('notFound', error)
   }
+}
+
+/** Whether a document is that of the DID. What it holds is looked at by who uses it. */
+function isDocumentOf(value: unknown, did: string): value is DidDocument {
+  return typeof value === 'object' && value !== null && 'id' in value && value.id === did
 }
 
 async function refused(response: Response, error: string, why: string): Promise<DidResolutionResult> {
