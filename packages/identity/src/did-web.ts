@@ -41,10 +41,10 @@ const mediaTypes: ReadonlySet<string> = new Set([
   'application/ld+json'
 ])
 
-// A name of at least two labels whose last is no number: did:web allows no IP addresses, and names without a dot are
-// those of one's own machine or network.
+// A name of at least two labels, the last of which begins with a letter: did:web allows no IP addresses, and names
+// without a dot, or under "localhost" (RFC 6761, section 6.3), are those of one's own machine or network.
 const hostName =
-  /^(?=.{1,253}$)(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+(?!\d+$)[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/i
+  /^(?=.{1,253}$)(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+(?!localhost$)[a-z](?:[a-z\d-]{0,61}[a-z\d])?$/i
 const portNumber = /^[1-9]\d{0,4}$/
 
 /**
@@ -59,7 +59,8 @@ export function didWebUrl(did: string): string | undefined {
   if (port !== undefined && (!portNumber.test(port) || Number(port) > 65_535)) return undefined
   if (!path.every(isSegment)) return undefined
   const file = path.length === 0 ? '/.well-known/did.json' : `/${path.join('/')}/did.json`
-  return `https://${host.toLowerCase()}${port === undefined ? '' : `:${port}`}${file}`
+  // As fetch will write it: without the port that is HTTPS's own.
+  return new URL(`https://${host}${port === undefined ? '' : `:${port}`}${file}`).href
 }
 
 /** One piece of a path, and one still after a server has decoded it. */

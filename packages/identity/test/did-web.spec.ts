@@ -28,6 +28,8 @@ test.each([
   ['did:web:example.org', 'https://example.org/.well-known/did.json'],
   ['did:web:Example.org', 'https://example.org/.well-known/did.json'],
   ['did:web:w3c-ccg.github.io:user:alice', 'https://w3c-ccg.github.io/user/alice/did.json'],
+  ['did:web:example.org%3A443', 'https://example.org/.well-known/did.json'],
+  ['did:web:xn--bcher-kva.example', 'https://xn--bcher-kva.example/.well-known/did.json'],
   ['did:web:example.com%3A3000', 'https://example.com:3000/.well-known/did.json'],
   ['did:web:example.org%3a8443:a:b', 'https://example.org:8443/a/b/did.json'],
   ['did:web:example.org:a%20b:..c', 'https://example.org/a%20b/..c/did.json']
@@ -41,6 +43,8 @@ test.each([
   'did:web:127.0.0.1',
   'did:web:2130706433',
   'did:web:0x7f.1',
+  'did:web:1.0x7f',
+  'did:web:a.localhost',
   'did:web:%5B%3A%3A1%5D',
   'did:web:example.org%3A',
   'did:web:example.org%3A0443',
