@@ -42,7 +42,7 @@ describe('observations', () => {
   test('are the sum of the days that count', async () => {
     expect(await observations.watch('p')).toBe(true)
     for (const answered of [true, false, true, true, true]) {
-      await observations.probed('p', answered)
+      await observations.probed(new Map([['p', answered]]))
       await clock.advance(day / 2)
     }
     // Noon of day 0 and midnight before day 1 are two days; the first three of five half days are out of the window.
@@ -57,11 +57,11 @@ describe('observations', () => {
     expect(await observations.watch('a')).toBe(true)
     expect(await observations.watch('b')).toBe(true)
     expect(await observations.watch('c')).toBe(false)
-    await observations.probed('c', true)
+    await observations.probed(new Map([['c', true]]))
     expect(await observations.get('c')).toBeUndefined()
     for (let i = 0; i < 3; i++) {
-      await observations.probed('a', false)
-      await observations.probed('b', true)
+      await observations.probed(new Map([['a', false]]))
+      await observations.probed(new Map([['b', true]]))
       await clock.advance(day)
     }
     expect(await observations.peers()).toEqual(['b'])
@@ -178,7 +178,8 @@ describe('an issuer', () => {
       { issuing, registry: async () => registry(), clock, random }
     )
     await observations.watch(alice.peerId)
-    for (const answered of [true, true, false, true]) await observations.probed(alice.peerId, answered)
+    for (const answered of [true, true, false, true])
+      await observations.probed(new Map([[alice.peerId, answered]]))
   })
 
   async function send(

@@ -180,6 +180,8 @@ export function createStatusChecker(
   return {
     async check(credential: Credential, options) {
       options.signal?.throwIfAborted()
+      if (typeof credential !== 'object' || credential === null)
+        return fail('STATUS_INVALID', 'it is no object')
       const entries = readStatusEntries(credential)
       if (typeof entries === 'string') return fail('STATUS_INVALID', entries)
       const { issuer } = credential

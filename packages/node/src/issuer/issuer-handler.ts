@@ -162,7 +162,8 @@ async function readBody(request: Request): Promise<{ presentation?: unknown; typ
     if (request.body === null) throw new Error('empty')
     const bytes = await readAtMost(request.body, maxBodyBytes)
     const value = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as { presentation?: unknown }
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as { presentation?: unknown }
   } catch {
     // Told below.
   }

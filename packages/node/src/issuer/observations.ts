@@ -1,4 +1,4 @@
-import type { CallOptions, Clock, KeyValueStore, PeerId } from '@kwaai/interface'
+import type { BatchOperation, CallOptions, Clock, KeyValueStore, PeerId } from '@kwaai/interface'
 
 /** How often a peer was asked and answered, over a stretch of time. */
 export interface ProbeTotals {
@@ -28,14 +28,14 @@ export interface PeerObservations {
   samples: readonly ThroughputSample[]
 }
 
-/** What an issuer has seen of its peers, kept in a store. */
+/** What an issuer has seen of its peers, kept in a store that one process writes. */
 export interface ObservationLog {
   /** Peers that are watched. */
-  peers(options?: CallOptions): Promise<PeerId[]>
+  peers(): Promise<PeerId[]>
   /** Begins to watch a peer. @returns false where as many as may be are watched already. */
   watch(peer: PeerId, options?: CallOptions): Promise<boolean>
-  /** Notes a probe of a peer that is watched. */
-  probed(peer: PeerId, answered: boolean, options?: CallOptions): Promise<void>
+  /** Notes a round of probes, all of it or nothing of it: which of the watched peers answered. */
+  probed(answers: ReadonlyMap<PeerId, boolean>, options?: CallOptions): Promise<void>
   measured(peer: PeerId, sample: ThroughputSample, options?: CallOptions): Promise<void>
   get(peer: PeerId, options?: CallOptions): Promise<PeerObservations | undefined>
 }
@@ -83,15 +83,19 @@ export function createObservationLog(
       samples: kept.samples.filter(({ at }) => at >= first * dayMs).slice(-maxSamples)
     }
   }
-  const write = (observations: PeerObservations, options: CallOptions): Promise<void> =>
-    store.put(prefix + observations.peer, encoder.encode(JSON.stringify(observations)), options)
+  const encoded = (observations: PeerObservations): Uint8Array => encoder.encode(JSON.stringify(observations))
 
-  const peers = async (options: CallOptions = {}): Promise<PeerId[]> => {
-    const found: PeerId[] = []
-    for await (const [key] of store.entries({ gte: prefix, lt: `${prefix}~`, ...options })) {
-      found.push(key.slice(prefix.length))
-    }
-    return found
+  // This process alone writes here, so the names are read once.
+  let names: Promise<Set<PeerId>> | undefined
+  const watched = (): Promise<Set<PeerId>> => {
+    names ??= (async () => {
+      const found = new Set<PeerId>()
+      for await (const [key] of store.entries({ gte: prefix, lt: `${prefix}~` }))
+        found.add(key.slice(prefix.length))
+      return found
+    })()
+    names.catch(() => (names = undefined))
+    return names
   }
   const isGone = ({ days }: PeerObservations): boolean => {
     const recent = Object.entries(days).filter(([day]) => Number(day) > today() - forgetDays)
@@ -101,34 +105,46 @@ export function createObservationLog(
   }
 
   return {
-    peers,
+    peers: async () => [...(await watched())],
     watch: (peer, options = {}) =>
       inTurn(async () => {
-        if ((await store.get(prefix + peer, options)) !== undefined) return true
-        if ((await peers(options)).length >= maxPeers) return false
-        await write({ peer, days: {}, samples: [] }, options)
+        const known = await watched()
+        if (known.has(peer)) return true
+        if (known.size >= maxPeers) return false
+        await store.put(prefix + peer, encoded({ peer, days: {}, samples: [] }), options)
+        known.add(peer)
         return true
       }),
-    probed: (peer, answered, options = {}) =>
+    probed: (answers, options = {}) =>
       inTurn(async () => {
-        const before = await read(peer, options)
-        if (before === undefined) return
+        const known = await watched()
         const now = clock.now()
-        const day = before.days[today()] ?? { from: now, until: now, probes: 0, answered: 0 }
-        const totals: ProbeTotals = {
-          from: day.from,
-          until: now,
-          probes: day.probes + 1,
-          answered: day.answered + (answered ? 1 : 0)
+        const operations: BatchOperation[] = []
+        for (const [peer, answered] of answers) {
+          const before = known.has(peer) ? await read(peer, options) : undefined
+          if (before === undefined) continue
+          const day = before.days[today()] ?? { from: now, until: now, probes: 0, answered: 0 }
+          const totals: ProbeTotals = {
+            from: day.from,
+            until: now,
+            probes: day.probes + 1,
+            answered: day.answered + (answered ? 1 : 0)
+          }
+          const after = { ...before, days: { ...before.days, [today()]: totals } }
+          const key = prefix + peer
+          operations.push(
+            isGone(after) ? { type: 'delete', key } : { type: 'put', key, value: encoded(after) }
+          )
         }
-        const after = { ...before, days: { ...before.days, [today()]: totals } }
-        await (isGone(after) ? store.delete(prefix + peer, options) : write(after, options))
+        await store.batch(operations, options)
+        for (const { type, key } of operations) if (type === 'delete') known.delete(key.slice(prefix.length))
       }),
     measured: (peer, sample, options = {}) =>
       inTurn(async () => {
         const before = await read(peer, options)
         if (before === undefined) return
-        await write({ ...before, samples: [...before.samples, sample].slice(-maxSamples) }, options)
+        const samples = [...before.samples, sample].slice(-maxSamples)
+        await store.put(prefix + peer, encoded({ ...before, samples }), options)
       }),
     get: async (peer, options = {}) => read(peer, options)
   }
@@ -147,9 +163,7 @@ export function totalsOf({ days }: PeerObservations): ProbeTotals | undefined {
 }
 
 /** The throughput with the model that was measured last: the median of its samples. */
-export function throughputOf({
-  samples
-}: PeerObservations):
+export function throughputOf({ samples }: PeerObservations):
   | {
       model: string
       modelHash: string

@@ -83,22 +83,21 @@ export function createWatcher(init: WatcherInit, components: WatcherComponents):
     )
     // A round that was broken off says nothing about a peer.
     signal?.throwIfAborted()
-    await observations.probed(peer, answered)
     return answered
   }
 
   const probe = async ({ signal }: CallOptions = {}): Promise<{ probed: number; answered: number }> => {
     for (const peer of network.peers()) if (peer !== network.peerId) await observations.watch(peer)
     const waiting = await observations.peers()
-    const probed = waiting.length
-    let answered = 0
+    const answers = new Map<string, boolean>()
     const work = async (): Promise<void> => {
       for (let peer = waiting.pop(); peer !== undefined; peer = waiting.pop()) {
-        if (await probeOne(peer, signal)) answered++
+        answers.set(peer, await probeOne(peer, signal))
       }
     }
     await Promise.all(Array.from({ length: parallelProbes }, work))
-    return { probed, answered }
+    await observations.probed(answers)
+    return { probed: answers.size, answered: [...answers.values()].filter(Boolean).length }
   }
 
   const measure = async ({ signal }: CallOptions = {}): Promise<number> => {

@@ -75,6 +75,7 @@ export function networkCredential<T extends NetworkType>(init: NetworkCredential
  * `verify` to say.
  */
 export function readNetworkCredential(credential: Credential): ReadNetworkCredential {
+  if (typeof credential !== 'object' || credential === null) return refuse('it is no object')
   const { '@context': contexts, issuer, validFrom, validUntil, credentialSubject: subject } = credential
   const type = typeOf(credential.type)
   if (type === undefined) return refuse('its type is none of the network')
