@@ -73,13 +73,16 @@ export async function askPassphrase(io: Io, question: string): Promise<string | 
   const { stdin, stderr, signal } = io
   if (stdin.isTTY !== true || stderr.isTTY !== true) return undefined
   signal.throwIfAborted()
-  stderr.write(question)
+  // Before the question: who types at once would see it.
+  const before = stdin.isRaw === true
   stdin.setRawMode(true)
   stdin.setEncoding('utf8')
+  stderr.write(question)
   try {
     return await new Promise<string | undefined>((resolve, reject) => {
       let typed = ''
       const settle = (act: () => void): void => {
+        stdin.pause()
         stdin.off('data', listen)
         stdin.off('end', end)
         signal.removeEventListener('abort', abort)
@@ -88,9 +91,16 @@ export async function askPassphrase(io: Io, question: string): Promise<string | 
       const abort = (): void => settle(() => reject(signal.reason as Error))
       const end = (): void => settle(() => resolve(typed === '' ? undefined : typed))
       const listen = (text: string): void => {
+        let at = 0
         for (const character of text) {
-          if (character === '\r' || character === '\n') return end()
-          if (character === interrupt) return settle(() => reject(new Error('interrupted')))
+          at += character.length
+          if (character === '\r' || character === '\n') {
+            end()
+            // What was typed ahead is for the next question.
+            if (at < text.length) stdin.unshift(text.slice(at), 'utf8')
+            return
+          }
+          if (character === interrupt) return settle(() => reject(new Error('Cannot go on: interrupted')))
           if (character === endOfText) return end()
           if (character === backspace || character === del) typed = [...typed].slice(0, -1).join('')
           else if (character === clear) typed = ''
@@ -103,8 +113,7 @@ export async function askPassphrase(io: Io, question: string): Promise<string | 
       stdin.resume()
     })
   } finally {
-    stdin.setRawMode(false)
-    stdin.pause()
+    stdin.setRawMode(before)
     stderr.write('\n')
   }
 }
@@ -113,14 +122,21 @@ export async function askPassphrase(io: Io, question: string): Promise<string | 
 export async function newPassphrase(options: ParsedOptions, io: Io, what: string): Promise<string> {
   const given = await givenPassphrase(options, io)
   if (given !== undefined) return given
-  const first = await askPassphrase(io, `New passphrase for ${what}: `)
-  if (first === undefined) {
-    throw nodeError(
-      'ERR_NODE_PASSPHRASE_NEEDED',
-      `Cannot encrypt ${what}: there is no passphrase. Give --passphrase-file, or set KWAAI_PASSPHRASE`
-    )
+  const { stdin } = io
+  const nobody = nodeError(
+    'ERR_NODE_PASSPHRASE_NEEDED',
+    `Cannot encrypt ${what}: there is no passphrase. Give --passphrase-file, or set KWAAI_PASSPHRASE`
+  )
+  if (stdin.isTTY !== true) throw nobody
+  // Also between the two questions nothing shows.
+  stdin.setRawMode(true)
+  try {
+    const first = await askPassphrase(io, `New passphrase for ${what}: `)
+    if (first === undefined) throw nobody
+    if ((await askPassphrase(io, 'The same once more: ')) === first) return first
+  } finally {
+    stdin.setRawMode(false)
   }
-  if ((await askPassphrase(io, 'The same once more: ')) === first) return first
   throw nodeError(
     'ERR_NODE_PASSPHRASE_NEEDED',
     `Cannot encrypt ${what}: the two passphrases differ. Try again`
