@@ -142,6 +142,20 @@ export async function openSealed(
   }
 }
 
+/** What stands in a key's file, where one that cannot be read is another key for all we know. */
+export async function standingKey(
+  dataDir: string,
+  name: KeyName,
+  options: CallOptions = {}
+): Promise<StoredKey | 'damaged' | undefined> {
+  try {
+    return await readKey(dataDir, name, options)
+  } catch (error) {
+    if (KwaaiError.is(error, 'ERR_NODE_KEY_UNREADABLE')) return 'damaged'
+    throw error
+  }
+}
+
 function unopened(path: string, error: unknown): unknown {
   const damaged =
     KwaaiError.is(error, 'ERR_IDENTITY_SECRET_DAMAGED') || KwaaiError.is(error, 'ERR_IDENTITY_KDF_REFUSED')

@@ -101,7 +101,7 @@ describe('kwaai identity phrase', () => {
     await refused(['phrase', '--confirm'], 'did:key', {
       input: 'abandon '.repeat(23) + 'art'
     })
-    await refused(['phrase', '--show-words'], /another one stands.*--replace/, { env })
+    await refused(['phrase', '--show-words'], /another key stands.*--replace/, { env })
 
     // On another machine: the same two keys; with another index another node of the same controller.
     dataDir = join(folder, 'second')
@@ -113,6 +113,13 @@ describe('kwaai identity phrase', () => {
       peerId: made.peerId,
       nodeFromPhrase: true
     })
+    // Damaged keys come back from the words, and what was left of them stays beside.
+    for (const name of ['controller', 'identity']) await writeFile(join(dataDir, `${name}.key`), 'damaged')
+    await refused(['phrase', '--restore'], /controller\.key cannot be read.*--replace/, { input, env })
+    const healed = await json(['phrase', '--restore', '--replace'], { input, env })
+    expect(healed).toMatchObject({ controller: made['controller'], did: made.did })
+    expect(await readFile(String(healed['aside']), 'utf8')).toBe('damaged')
+    expect((await readdir(dataDir)).filter((name) => name.startsWith('identity.key.'))).toHaveLength(1)
     dataDir = join(folder, 'third')
     const third = await json(['phrase', '--restore', '--node-index', '1'], { input, env })
     expect(third).toMatchObject({ controller: made['controller'], nodeFromPhrase: true })

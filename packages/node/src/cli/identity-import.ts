@@ -1,7 +1,6 @@
 import { createIdentity, seedFromProtobuf, type Identity } from '@kwaai/identity'
 import { looksSealed, readSealedFacts } from '@kwaai/identity/keystore'
 import { systemClock } from '@kwaai/interface/memory'
-import { KwaaiError, type Did } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
 import {
@@ -10,7 +9,7 @@ import {
   keyPath,
   keysOf,
   openSealed,
-  readKey,
+  standingKey,
   type KeyName,
   type KeyOptions
 } from '../node-key.ts'
@@ -49,20 +48,6 @@ async function readImported(path: string, io: Io, keyOptions: KeyOptions): Promi
   }
 }
 
-/** What stands there now: nothing, a key, or something that cannot be read and is another key for all we know. */
-async function standing(
-  dataDir: string,
-  name: KeyName,
-  io: Io
-): Promise<{ did: Did | undefined; encrypted: boolean } | undefined> {
-  try {
-    return await readKey(dataDir, name, { signal: io.signal })
-  } catch (error) {
-    if (KwaaiError.is(error, 'ERR_NODE_KEY_UNREADABLE')) return { did: undefined, encrypted: false }
-    throw error
-  }
-}
-
 async function keep(
   dataDir: string,
   name: KeyName,
@@ -72,7 +57,8 @@ async function keep(
   keyOptions: KeyOptions
 ): Promise<{ changed: boolean; encrypted: boolean; aside?: string }> {
   const call = { signal: io.signal }
-  const before = await standing(dataDir, name, io)
+  const standing = await standingKey(dataDir, name, call)
+  const before = standing === 'damaged' ? { did: undefined, encrypted: false } : standing
   if (before?.did === identity.did) {
     const { passphrase: given } = keyOptions
     if (before.encrypted || given === undefined) return { changed: false, encrypted: before.encrypted }

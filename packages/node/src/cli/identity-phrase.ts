@@ -3,7 +3,7 @@ import { createPhrase, identityFromPhrase } from '@kwaai/identity/phrase'
 import { systemClock } from '@kwaai/interface/memory'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
-import { keyBytes, keyPath, keysOf, openKey, readKey, type KeyOptions } from '../node-key.ts'
+import { keyBytes, keyPath, keysOf, openKey, readKey, standingKey, type KeyOptions } from '../node-key.ts'
 import { bindNode } from '../own-credentials.ts'
 import { keepCredential } from './identity-credentials.ts'
 import { keyOptionsOf, readInput, refuseToShow, tell, withClaim, type IdentityVerb } from './identity-verb.ts'
@@ -35,21 +35,16 @@ async function keepKeys(
   const call = { signal: io.signal }
   const index = parseWhole('node-index', options.text('node-index') ?? '0', 0, 2 ** 31 - 1)
   const controller = identityFromPhrase(words, { purpose: 'controller' })
-  const standing = await readKey(dataDir, 'controller', call)
-  const other = standing !== undefined && standing.did !== controller.did
-  if (other && !options.flag('replace')) {
-    throw nodeError(
-      'ERR_NODE_IDENTITY_EXISTS',
-      `Cannot keep the controller's key: another one stands in ${keyPath(dataDir, 'controller')}. ` +
-        '--replace keeps that one beside it'
-    )
+  const standing = await standingKey(dataDir, 'controller', call)
+  const stored = await standingKey(dataDir, 'identity', call)
+  const other = standing === 'damaged' || (standing !== undefined && standing.did !== controller.did)
+  if (!options.flag('replace')) {
+    if (other) throw inTheWay(keyPath(dataDir, 'controller'), standing === 'damaged')
+    if (stored === 'damaged') throw inTheWay(keyPath(dataDir, 'identity'), true)
   }
-  const stored = await readKey(dataDir, 'identity', call)
-  const node =
-    stored === undefined
-      ? identityFromPhrase(words, { purpose: 'node', index })
-      : (await openKey(dataDir, 'identity', stored, keyOptions)).identity
-  const nodeFromPhrase = node.did === identityFromPhrase(words, { purpose: 'node', index }).did
+  const derived = identityFromPhrase(words, { purpose: 'node', index })
+  const standsWell = stored !== undefined && stored !== 'damaged'
+  const node = standsWell ? (await openKey(dataDir, 'identity', stored, keyOptions)).identity : derived
   const now = systemClock.now()
   const passphrase = await newPassphrase(options, io, "the controller's key")
   const binding = await bindNode(controller, node, now)
@@ -57,12 +52,22 @@ async function keepKeys(
   const keys = keysOf(dataDir)
   const aside = other ? await putAside(dataDir, 'controller', now) : undefined
   await keys.put('controller', sealed, { replace: standing !== undefined, ...call })
-  if (stored === undefined) {
+  if (!standsWell) {
     // A passphrase that a file or the environment has is there for the node too; one that was typed is not.
-    await keys.put('identity', await keyBytes('identity', node, keyOptions.passphrase, call), call)
+    const bytes = await keyBytes('identity', node, keyOptions.passphrase, call)
+    if (stored !== undefined) await putAside(dataDir, 'identity', now)
+    await keys.put('identity', bytes, { replace: stored !== undefined, ...call })
   }
   await keepCredential(dataDir, binding, call)
-  return { controller, node, nodeFromPhrase, aside }
+  return { controller, node, nodeFromPhrase: node.did === derived.did, aside }
+}
+
+function inTheWay(path: string, damaged: boolean): Error {
+  const what = damaged ? `what stands in ${path} cannot be read` : `another key stands in ${path}`
+  return nodeError(
+    'ERR_NODE_IDENTITY_EXISTS',
+    `Cannot keep the keys: ${what}. --replace keeps it beside the new one`
+  )
 }
 
 function linesOf({ controller, node, nodeFromPhrase, aside }: Made, dataDir: string): string[] {
