@@ -105,7 +105,7 @@ function read<T>(
   const unknown = Object.keys(object).find((name) => !names.includes(name))
   if (unknown !== undefined) return { fault: 'its payload has a name that is not known' }
   const why = fault(object)
-  return why === undefined ? { claims: object as unknown as T } : { fault: why }
+  return why === undefined ? { claims: object as JsonObject & T } : { fault: why }
 }
 
 function commonFault(claims: JsonObject): string | undefined {

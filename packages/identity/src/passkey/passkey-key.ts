@@ -13,10 +13,7 @@ const y = -3
 /** The did:key of a passkey's public key in COSE, or `undefined` where it is not of P-256. */
 export function didOfCoseKey(key: Uint8Array, { helpers }: WebAuthnServer): Did | undefined {
   try {
-    const map = helpers.decodeCredentialPublicKey(Uint8Array.from(key)) as unknown as ReadonlyMap<
-      number,
-      unknown
-    >
+    const map: { get(key: number): unknown } = helpers.decodeCredentialPublicKey(Uint8Array.from(key))
     const [left, right] = [map.get(x), map.get(y)]
     const isP256 = map.get(kty) === 2 && map.get(alg) === -7 && map.get(crv) === 1
     if (!isP256 || !(left instanceof Uint8Array) || !(right instanceof Uint8Array)) return undefined
