@@ -13,6 +13,7 @@ import {
   ERR_AUDIT_WRONG_DATA,
   auditError,
   checked,
+  isAuditError,
   type Checked
 } from './errors.ts'
 import { hashLeaf, inclusionProof, verifyInclusion } from './merkle.ts'
@@ -192,7 +193,7 @@ export async function openSealed(
     if (!isObject(value)) throw malformed('it is no object')
     return { value, signer: opened.signer }
   } catch (error) {
-    if (!KwaaiError.is(error) || error.code.startsWith('ERR_AUDIT_')) throw error
+    if (!KwaaiError.is(error) || isAuditError(error)) throw error
     if (error.code === 'ERR_IDENTITY_BAD_SIGNATURE')
       throw auditError(ERR_AUDIT_BAD_SIGNATURE, 'Cannot verify it: its signature does not hold')
     throw malformed(error.message)

@@ -4,8 +4,6 @@ export const TILE_WIDTH = 256
 export const HASH_BYTES = 32
 /** Bytes of an entry of the log at most: what a uint16 length can say (C2SP tlog-tiles). */
 export const MAX_ENTRY_BYTES = 65_535
-/** Largest tree: sizes stay exact in a double. */
-export const MAX_TREE_SIZE: number = Number.MAX_SAFE_INTEGER
 /** Hashes of a proof at most (C2SP tlog-witness). */
 export const MAX_PROOF_HASHES = 63
 /** Bytes of a signed note at most; 16 signatures have to fit (C2SP signed-note). */

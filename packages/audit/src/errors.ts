@@ -63,13 +63,17 @@ export function auditError(
   return new KwaaiError(code, message, { details })
 }
 
+/** True for an error of this package. */
+export function isAuditError(error: unknown): error is KwaaiError<AuditErrorCode> {
+  return KwaaiError.is(error) && /^ERR_AUDIT_/.test(error.code)
+}
+
 /** Turns a refusal that was thrown into a result: what an attacker chooses is no exception. */
 export async function checked<T extends object>(work: () => T | Promise<T>): Promise<Checked<T>> {
   try {
     return { ok: true, ...(await work()) }
   } catch (error) {
-    if (KwaaiError.is<AuditErrorCode>(error) && error.code.startsWith('ERR_AUDIT_'))
-      return { ok: false, code: error.code, message: error.message }
+    if (isAuditError(error)) return { ok: false, code: error.code, message: error.message }
     throw error
   }
 }
