@@ -130,6 +130,29 @@ describe('a folder of keys', () => {
     expect(await readdir(folder)).toEqual(['copy'])
   })
 
+  test('holds nothing of a call that is given up on its way', async () => {
+    const { keyFileSystem } = await import('../../src/platform.ts')
+    const files = await keyFileSystem()
+    const ending = new AbortController()
+    const store = createFileKeyStore(
+      { folder },
+      {
+        files: {
+          ...files,
+          open: async (path, use) => {
+            const handle = await files.open(path, use)
+            if (use === 'create') ending.abort(new Error('enough'))
+            return handle
+          }
+        }
+      }
+    )
+    await expect(store.put('a', bytes(1), { signal: ending.signal })).rejects.toThrow('enough')
+    expect(await readdir(folder)).toEqual([])
+    await store.put('a', bytes(1))
+    expect(await readdir(folder)).toEqual(['a.key'])
+  })
+
   test('is not the browser’s', async () => {
     await expect(createIndexedDbKeyStore().list()).rejects.toMatchObject(unusable)
   })
