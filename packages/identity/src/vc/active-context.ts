@@ -14,7 +14,7 @@ export interface Term {
   reverse: boolean
   protected: boolean
   /** All that was said of it, to tell a repetition from a redefinition. */
-  said: string
+  said(): string
   /** What the contexts made with its own are remembered by, where it is a property and where it is a type. */
   keys: { property: object; type: object }
 }

@@ -1,5 +1,8 @@
-import type { CallOptions, Clock } from '@kwaai/interface'
-import { systemClock } from '@kwaai/interface/memory'
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { CallOptions, Clock, KeyValueStore } from '@kwaai/interface'
+import { createMemoryStore, systemClock } from '@kwaai/interface/memory'
+import { toHex } from '../bytes.ts'
+import { createExpiringSet } from '../expiring-set.ts'
 
 /** Remembers presentations, so that each is accepted once. */
 export interface ReplayGuard {
@@ -12,35 +15,32 @@ export interface ReplayGuard {
 
 /** How long and how much is remembered. */
 export interface ReplayGuardInit {
-  /** How long a key is kept: longer than a challenge of yours is good for. Default ten minutes. */
+  /** How long a key is kept, in milliseconds: longer than a challenge of yours is good for. Default ten minutes. */
   keepMs?: number
-  /** Most keys; while it is full every new one is refused. Default 100 000. */
+  /** Most keys; while there are so many every new one is refused. Default 100 000. */
   maxKeys?: number
 }
 
 /** What a guard needs. */
 export interface ReplayGuardComponents {
-  clock?: Pick<Clock, 'monotonic'>
+  /** Where keys are kept, for one process at a time. Default in memory, which forgets when the process ends. */
+  store?: KeyValueStore
+  clock?: Clock
 }
 
-/** A guard in memory, for one process. Several need a store that they share, behind the same contract. */
+/** Makes a guard. */
 export function createReplayGuard(
   init: ReplayGuardInit = {},
-  { clock = systemClock }: ReplayGuardComponents = {}
+  components: ReplayGuardComponents = {}
 ): ReplayGuard {
   const { keepMs = 600_000, maxKeys = 100_000 } = init
-  // In the order of their end, because all are kept for the same time.
-  const ends = new Map<string, number>()
+  const { store = createMemoryStore(), clock = systemClock } = components
+  const taken = createExpiringSet({ prefix: 'vc/shown/', maxEntries: maxKeys }, { store, clock })
   return {
-    claim(key) {
-      const now = clock.monotonic()
-      for (const [old, end] of ends) {
-        if (end > now) break
-        ends.delete(old)
-      }
-      if (ends.has(key) || ends.size >= maxKeys) return false
-      ends.set(key, now + keepMs)
-      return true
+    async claim(key, options) {
+      const name = toHex(sha256(new TextEncoder().encode(key)))
+      const until = Math.ceil((clock.now() + keepMs) / 1000)
+      return (await taken.add(name, until, new Uint8Array(0), options)) === 'added'
     }
   }
 }

@@ -7,6 +7,8 @@ type Json = Readonly<Record<string, unknown>>
 
 // More of one property than anybody has use for; each may cost a look-up.
 const maxItems = 256
+// Each credential of a presentation may have several proofs to verify.
+const maxCredentials = 64
 
 /**
  * What is wrong with a credential by the musts of the data model (VC Data Model 2.0, section 4, or 1.1, section 4), if
@@ -47,7 +49,7 @@ export function presentationFault(presentation: Json): string | undefined {
     proofFault(presentation)
   if (fault !== undefined) return fault
   const credentials = listOf(presentation['verifiableCredential'])
-  if (credentials.length > maxItems) return `It has more than ${maxItems} credentials`
+  if (credentials.length > maxCredentials) return `It has more than ${maxCredentials} credentials`
   for (const credential of credentials) {
     if (!isObject(credential)) return 'A "verifiableCredential" is no object'
     const enveloped = envelopeFault(credential)

@@ -69,7 +69,7 @@ export function defineTerm(draft: Draft, name: string, override: boolean = draft
   const given: unknown = draft.local[name]
   const term = makeTerm(draft, name, given)
   if (previous?.protected === true && !override) {
-    if (previous.said !== term.said)
+    if (previous.said() !== term.said())
       throw new ContextProblem(
         'STRUCTURE_INVALID',
         `The @context redefines the protected term ${shown(name)}`
@@ -112,7 +112,6 @@ function makeTerm(draft: Draft, name: string, given: unknown): Term {
   if (typeof prefix !== 'boolean') refuse(name, 'has an @prefix that is not true or false')
   const type = readType(draft, name, definition['@type'])
   const container = readContainer(name, definition['@container'])
-  const { '@protected': _protected, '@id': _id, '@type': _type, ...others } = definition
   return {
     iri,
     ...(type === undefined ? {} : { type }),
@@ -121,9 +120,15 @@ function makeTerm(draft: Draft, name: string, given: unknown): Term {
     prefix,
     reverse: reverse !== undefined,
     protected: isProtected,
-    said: canonicalizeJson({ ...others, iri, type: type ?? null }),
+    said: () => saidOf(definition, iri, type),
     keys: { property: {}, type: {} }
   }
+}
+
+/** In one form: what it stands for and not how that was written, and nothing of protection. */
+function saidOf(definition: JsonObject, iri: string | null, type: string | undefined): string {
+  const { '@protected': _protected, '@id': _id, '@type': _type, ...others } = definition
+  return canonicalizeJson({ ...others, iri, type: type ?? null })
 }
 
 function readType(draft: Draft, name: string, type: unknown): string | undefined {

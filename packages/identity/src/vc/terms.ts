@@ -19,7 +19,8 @@ import { languageValueFault, valueObjectFault } from './value-object.ts'
 /** Contexts by URL, besides the bundled ones. */
 export type ExtraContexts = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
-// Names and definitions looked at for one document; the largest bundled context has some hundred.
+// Steps for one document: a name in it is one, a definition in its contexts three. Own choice: half a second at most,
+// and enough for a document of a megabyte.
 const maxWork = 100_000
 const roomOfRoot = 2_000
 const names = new Set(['https://schema.org/name', 'https://schema.org/description'])
