@@ -75,15 +75,17 @@ export async function exportSubject(
   if (key === undefined)
     throw auditError(ERR_AUDIT_NOT_FOUND, 'Cannot export: nothing is kept here about this subject')
   const found: BundleEntry[] = []
-  for await (const entry of log.entriesOf(subject, options)) found.push(entry)
+  let bytes = 0
+  for await (const entry of log.entriesOf(subject, options)) {
+    bytes += entry.data.length * 2
+    if (bytes > MAX_BUNDLE_BYTES) throw tooLarge()
+    found.push(entry)
+  }
   const checkpoint = await log.checkpoint(options)
   const { size } = parseCheckpoint(parseNote(checkpoint).text)
   const hashes = logStore.hashes(size, options)
   const entries: JsonValue[] = []
-  let bytes = 0
   for (const { record, salt, data } of found) {
-    bytes += data.length * 2
-    if (bytes > MAX_BUNDLE_BYTES) throw tooLarge()
     const proof = await inclusionProof(record.seq, size, hashes)
     entries.push({
       record: { ...record } as unknown as JsonObject,

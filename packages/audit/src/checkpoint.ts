@@ -124,7 +124,8 @@ export async function openCheckpoint(
   const named = policy.witnesses ?? []
   const witnesses = await verifySignatures(note, named)
   const quorum = policy.quorum ?? named.length
-  if (witnesses.length < quorum)
+  // So that a quorum that is no number asks for more than there are.
+  if (!(witnesses.length >= quorum))
     throw auditError(
       ERR_AUDIT_NO_QUORUM,
       `Cannot verify the checkpoint: ${witnesses.length} of the witnesses have cosigned it, ${quorum} have to`

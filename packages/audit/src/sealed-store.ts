@@ -202,20 +202,20 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
       return count
     },
     async sweep(options) {
-      const held = await byId(options)
-      let count = 0
+      const found: { key: string; id: string }[] = []
       for (const { prefix } of scopes) {
-        const gone: BatchOperation[] = []
-        for await (const [key] of store.entries({
-          gte: prefix + marker,
-          lt: after(prefix + marker),
-          ...options
-        }))
-          if (!held.has(idOf(key) ?? '')) gone.push({ type: 'delete', key })
-        if (gone.length > 0) await store.batch(gone, options)
-        count += gone.length
+        const range = { gte: prefix + marker, lt: after(prefix + marker), ...options }
+        for await (const [key] of store.entries(range)) found.push({ key, id: idOf(key) ?? '' })
       }
-      return count
+      // The keys are asked for last: one that is made meanwhile is there before its first entry.
+      const held = await byId(options)
+      const gone = found.filter(({ id }) => !held.has(id))
+      if (gone.length > 0)
+        await store.batch(
+          gone.map(({ key }) => ({ type: 'delete', key })),
+          options
+        )
+      return gone.length
     }
   }
 }

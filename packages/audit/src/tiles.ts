@@ -47,7 +47,12 @@ export function* tilesOf(size: number): Generator<TilePlace> {
     yield* tilesOfLevel(level, hashes)
     hashes = Math.floor(hashes / TILE_WIDTH)
   }
-  yield* tilesOfLevel('entries', size)
+  yield* bundlesOf(size)
+}
+
+/** The entry bundles of a log of `size` entries. */
+export function bundlesOf(size: number): Generator<TilePlace> {
+  return tilesOfLevel('entries', size)
 }
 
 function* tilesOfLevel(level: TilePlace['level'], count: number): Generator<TilePlace> {

@@ -11,7 +11,7 @@ import {
 } from './errors.ts'
 import { emptyFrontier, emptyRoot, frontierRoot, growFrontier, hashLeaf } from './merkle.ts'
 import { decodeRecord } from './record.ts'
-import { decodeEntryBundle, leafTile, tilePath, tilesOf, foldHashes } from './tiles.ts'
+import { decodeEntryBundle, leafTile, tilePath, bundlesOf, foldHashes } from './tiles.ts'
 import { HASH_BYTES, MAX_ENTRY_BYTES, MAX_NOTE_BYTES, TILE_WIDTH } from './constants.ts'
 
 /** Reads a file of a log by its path, `checkpoint` or a tile; undefined where it is not there. */
@@ -66,8 +66,7 @@ async function walk(
   let seen = seenSize === 0 ? emptyRoot() : undefined
   /** The hashes of the open tile of each level above 0. */
   const open: Uint8Array[] = []
-  for (const place of tilesOf(size)) {
-    if (place.level !== 'entries') continue
+  for (const place of bundlesOf(size)) {
     const path = tilePath(place)
     const entries = decodeEntryBundle(
       await fileOf(read, path, place.width * (MAX_ENTRY_BYTES + 2), options),

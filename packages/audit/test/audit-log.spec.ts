@@ -9,6 +9,7 @@ import {
   hashLeaf,
   parseCheckpoint,
   parseNote,
+  signCheckpoint,
   verifyConsistency,
   verifyFiles,
   verifyTlogProof
@@ -264,4 +265,14 @@ test('a leaf is the record and nothing else', async () => {
     seq: 0,
     kind: 'tick'
   })
+})
+
+test('a signed checkpoint that claims an endless log is refused at its first missing file', async () => {
+  const { signer, policy } = logKit()
+  const size = Number.MAX_SAFE_INTEGER
+  const checkpoint = text(
+    await signCheckpoint({ origin: policy.origin, size, root: new Uint8Array(32) }, signer)
+  )
+  const verified = await verifyFiles(async (path) => (path === 'checkpoint' ? checkpoint : undefined), policy)
+  expect(verified).toMatchObject({ ok: false, code: 'ERR_AUDIT_MALFORMED' })
 })

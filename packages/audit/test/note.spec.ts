@@ -161,9 +161,13 @@ describe('witnesses', () => {
       b.key.name
     ])
     expect(verified.ok && verified.witnesses[0]?.timestamp).toBeGreaterThan(0)
-    for (const quorum of [undefined, 3])
+    for (const quorum of [undefined, 3, Number.NaN])
       expect(
-        await verifyCheckpoint(checkpoint, { ...policy, witnesses: keys, ...(quorum && { quorum }) })
+        await verifyCheckpoint(checkpoint, {
+          ...policy,
+          witnesses: keys,
+          ...(quorum !== undefined && { quorum })
+        })
       ).toMatchObject({ code: 'ERR_AUDIT_NO_QUORUM' })
     // The same line twice is one witness.
     const line = checkpoint.slice(checkpoint.lastIndexOf('\u2014'))

@@ -2,7 +2,7 @@ import { ERASURE_LIMITS, eraseSubject, verifyErasureReceipt } from '@kwaai/audit
 import { KwaaiError } from '@kwaai/interface'
 import { openSealedFile, sealedFiles } from '../audit.ts'
 import { writeOut } from './audit-export.ts'
-import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
+import { misuse, openSigned, subjectOfText, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
 
 /** `kwaai audit erase` */
@@ -20,7 +20,7 @@ export const erase: AuditVerb = {
     const erased: { subject: string; entries: number; tombstone: number; receipt: string }[] = []
     const unknown: string[] = []
     try {
-      for (const subject of args) {
+      for (const subject of args.map(subjectOfText)) {
         const bytes = await eraseSubject(audit.log, subject, { signal: io.signal }).catch(
           (error: unknown) => {
             // Of several names of one person not each has to be known here.

@@ -4,7 +4,7 @@ import { exportSubject, formatNoteKey } from '@kwaai/audit'
 import type { JsonObject } from '@kwaai/identity'
 import { openSealedFile, sealedFiles } from '../audit.ts'
 import { folderUnusable } from '../errors.ts'
-import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
+import { misuse, openSigned, subjectOfText, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
 import { parseWhole } from './options.ts'
 
@@ -44,7 +44,7 @@ export const exportAudit: AuditVerb = {
   maxArgs: 1,
   async run(context) {
     const { args, options, io, dataDir } = context
-    const [subject] = args
+    const subject = args[0] === undefined ? undefined : subjectOfText(args[0])
     const folder = options.text('tiles')
     if ((subject === undefined) === (folder === undefined))
       throw misuse('Cannot export: name either a person (a DID or an account) or --tiles <folder>')
@@ -63,9 +63,10 @@ export const exportAudit: AuditVerb = {
       return 0
     }
     const out = options.text('out')
-    if (out === undefined) throw misuse('Cannot export to nowhere: give --out <file>')
-    const also = await elsewhere(dataDir, subject as string)
-    const bundle = await exportSubject(audit.log, subject as string, { also, signal: io.signal })
+    if (out === undefined || subject === undefined)
+      throw misuse('Cannot export to nowhere: give --out <file>')
+    const also = await elsewhere(dataDir, subject)
+    const bundle = await exportSubject(audit.log, subject, { also, signal: io.signal })
     await writeOut(out, bundle)
     tell(options, io, { subject, file: out, bytes: bundle.length }, [
       `${out} holds in the clear everything that is kept here about ${subject}. Whoever has it can read it.`

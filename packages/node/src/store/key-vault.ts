@@ -24,8 +24,6 @@ const namesFile = 'names.secret'
 const keyFile = /^[0-9a-f]{64}$/
 /** A key on its way out: it opens nothing any more, and its bytes are about to be overwritten. */
 const goneFile = /^[0-9a-f]{64}\.gone$/
-/** More persons than a node has. */
-const maxKeys = 100_000
 
 /**
  * The keys of persons, one file each of mode 0600, since a log of the node's own keeps what is deleted until it is
@@ -109,7 +107,7 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     async *keys(options) {
       const found = await guarded(async () => {
         await namesSecret()
-        return (await readdir(folder)).filter((name) => keyFile.test(name)).slice(0, maxKeys)
+        return (await readdir(folder)).filter((name) => keyFile.test(name))
       }, options)
       for (const name of found) {
         const key = await guarded(() => read(join(folder, name)), options)
