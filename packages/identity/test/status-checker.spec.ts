@@ -4,6 +4,7 @@ import { createIdentity } from '../src/index.ts'
 import {
   createStatusChecker,
   createStatusList,
+  encodeBitstring,
   statusEntry,
   statusListCredential,
   type StatusCheckerInit
@@ -185,6 +186,11 @@ describe('a list is refused', () => {
       () => publish({ more: { credentialSubject: [{ id: 'urn:x:1' }, { id: 'urn:x:2' }] } })
     ],
     ['with a list that is none', 'not GZIP', () => publish({ subject: { encodedList: 'uAAAA' } })],
+    [
+      'that inflates to more than may be',
+      'bytes allowed',
+      async () => publish({ subject: { encodedList: await encodeBitstring(new Uint8Array(2 ** 20 + 1)) } })
+    ],
     ['with a time to live that is none', 'ttl', () => publish({ subject: { ttl: -1 } })],
     ['that is no JSON', 'is not JSON', async () => new TextEncoder().encode('{')],
     ['that has a name twice', 'is not JSON', async () => new TextEncoder().encode('{"id":"a","id":"b"}')],

@@ -42,6 +42,10 @@ export async function serveIssuer(options: ParsedOptions, io: Io): Promise<numbe
   const { components, endProgress } = nodeComponents(io)
   const keyOptions = await keyOptionsOf(options, io)
   const { passphrase } = keyOptions
+  // A person types it once: what opened the node's key opens it again for issuing.
+  let typed: string | undefined
+  const ask = async (question: string): Promise<string | undefined> =>
+    (typed = await keyOptions.askPassphrase?.(question))
   const teardown = createTeardown()
   try {
     let network: Network | undefined
@@ -52,12 +56,12 @@ export async function serveIssuer(options: ParsedOptions, io: Io): Promise<numbe
         embeddings: false,
         ...(passphrase === undefined ? {} : { passphrase })
       },
-      { ...components, decorateNetwork: (own) => (network = own) },
+      { ...components, askPassphrase: ask, decorateNetwork: (own) => (network = own) },
       { signal: io.signal }
     ).finally(endProgress)
     teardown.add(() => stopWithin(node))
     if (network === undefined) throw new Error('The node has no network')
-    const signer = await loadIdentity(dataDir, keyOptions)
+    const signer = await loadIdentity(dataDir, { ...keyOptions, askPassphrase: async () => typed })
     const folder = openCredentials(dataDir)
     teardown.add(() => folder.close())
     const clock = systemClock
