@@ -139,6 +139,7 @@ describe('what an install brings', () => {
     ['@kwaai/interface', 1],
     ['@kwaai/testing', 2],
     ['@kwaai/identity', 6],
+    ['@kwaai/audit', 9],
     ['@kwaai/dht', 7],
     ['@kwaai/shard', 9],
     ['@kwaai/api', 8],
