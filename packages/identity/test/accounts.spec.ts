@@ -9,6 +9,7 @@ import { createMemoryKeyStore } from '../src/keystore/index.ts'
 import {
   ADDRESS_CONTEXT,
   createLinkStatement,
+  createUnlinkStatement,
   LINK_CONTEXT,
   PROOF_CONTEXT,
   type OpenAccount
@@ -235,6 +236,57 @@ describe('nobody takes an account over', () => {
     expect(await service.accounts.enter('email', forLink, service.mails.at(-1))).toMatchObject({
       code: 'PROOF_INVALID'
     })
+  })
+
+  test('by removing what was linked, and what was removed opens nothing', async () => {
+    const service = createService(origin, { lowerLevels: 'allowed' })
+    const account = await into(service, 'anonymous', keyAnswer(alice))
+    await service.link(account, alice, 'email', service.token(address), address)
+    const device = createSoftAuthenticator(7, origin)
+    const passkey = await service.register(alice.did, ({ ask }) => device.make(ask))
+    const uses: Answer = ({ ask }) => device.use(ask)
+    await service.link(account, alice, 'passkey', uses, passkey.id)
+    const inside = await into(service, 'email', service.token(address), address)
+    const link = { level: 'passkey', name: passkey.did } as const
+    const unlink = async (
+      signer: Identity,
+      what: Parameters<typeof createUnlinkStatement>[2] = link
+    ): Promise<string> => {
+      const statement = await createUnlinkStatement(signer, service.audience, what, service)
+      const outcome = await inside.unlink('passkey', passkey.did, statement)
+      return outcome.ok ? 'ok' : outcome.code
+    }
+    expect(await unlink(mallory)).toBe('STATEMENT_INVALID')
+    expect(await unlink(alice, { level: 'email', name: passkey.did })).toBe('STATEMENT_INVALID')
+    expect(await unlink(alice, { level: 'passkey', name: alice.did })).toBe('STATEMENT_INVALID')
+    const plain = await createLinkStatement(alice, service.audience, 'passkey', service)
+    expect(await inside.unlink('passkey', passkey.did, plain)).toMatchObject({ code: 'STATEMENT_INVALID' })
+    const removing = await createUnlinkStatement(alice, service.audience, link, service)
+    expect(await inside.beginLink('passkey', removing, passkey.id)).toMatchObject({
+      code: 'STATEMENT_INVALID'
+    })
+    expect(await service.enter('passkey', uses)).toBeTypeOf('object')
+    const { statement: linking } = inside.record.links.find(({ level }) => level === 'passkey') as {
+      statement: string
+    }
+    expect(await inside.unlink('passkey', passkey.did, removing)).toMatchObject({ ok: true })
+    expect(await inside.unlink('passkey', passkey.did, removing)).toMatchObject({ code: 'STATEMENT_INVALID' })
+    expect(await unlink(alice)).toBe('NOT_LINKED')
+    // What linked it, and anybody inside has seen, does not link it again.
+    const again = await inside.beginLink('passkey', linking, passkey.id)
+    const { ceremony, ask } = (again as { challenge: { ceremony: string; ask: unknown } }).challenge
+    expect(await inside.link('passkey', ceremony, device.use(ask))).toMatchObject({
+      code: 'STATEMENT_INVALID'
+    })
+    expect(await service.enter('passkey', uses)).toBe('NOT_LINKED')
+    expect(inside.record.links.map(({ level }) => level)).toEqual(['anonymous', 'email'])
+    const first = await createUnlinkStatement(
+      alice,
+      service.audience,
+      { level: 'anonymous', name: alice.did },
+      service
+    )
+    expect(await inside.unlink('anonymous', alice.did, first)).toMatchObject({ code: 'NOT_LINKED' })
   })
 
   test('by what was never linked, and none is made for it', async () => {

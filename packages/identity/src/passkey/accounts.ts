@@ -1,119 +1,20 @@
-import type {
-  CallOptions,
-  Did,
-  IdentityChallenge,
-  IdentityFault,
-  IdentityLevel,
-  IdentityProof,
-  IdentityProvider,
-  KeyValueStore
-} from '@kwaai/interface'
+import type { CallOptions, Did, IdentityLevel, IdentityProof } from '@kwaai/interface'
+import { createExpiringSet } from '../expiring-set.ts'
 import { canonicalizeJson } from '../json.ts'
 import { encodeBase64Url } from '../multikey.ts'
-import { createCeremonies, refusal, type CeremonyComponents, type CeremonyLimits } from './ceremonies.ts'
-import { DEFAULT_MAX_ACCOUNTS, MAX_LINKS } from './limits.ts'
-import { statementHash } from './link-statement.ts'
+import type {
+  AccountLink,
+  AccountRecord,
+  AccountRefusal,
+  Accounts,
+  AccountsComponents,
+  AccountsInit,
+  OpenAccount
+} from './account-types.ts'
+import { createCeremonies, refusal } from './ceremonies.ts'
+import { DEFAULT_MAX_ACCOUNTS, DEFAULT_MAX_CEREMONIES, MAX_LINKS } from './limits.ts'
+import { STATEMENT_MAX_AGE_S, statementHash } from './link-statement.ts'
 import { prefixedStore } from './prefixed-store.ts'
-
-/** One way into an account. */
-export interface AccountLink {
-  level: IdentityLevel
-  /** What the provider of the level calls the person. */
-  name: string
-  /** Milliseconds since 1970. */
-  at: number
-  /** What the account's key signed, base64url; empty for the first link, whose key it is. */
-  statement: string
-  /** What the other side signed over it, base64url. */
-  binding: string
-}
-
-/** What is kept of an account. Its DID is that of its first key, and never changes. */
-export interface AccountRecord {
-  did: Did
-  /** Milliseconds since 1970. */
-  createdAt: number
-  links: readonly AccountLink[]
-}
-
-/** Why somebody does not come in, or is not linked. */
-export type AccountFault =
-  | IdentityFault
-  | 'LEVEL_UNKNOWN'
-  | 'LEVEL_TOO_LOW'
-  | 'NOT_LINKED'
-  | 'LINKED_ELSEWHERE'
-  | 'STATEMENT_INVALID'
-  | 'FULL'
-
-/** A refusal, for what an attacker can choose. */
-export interface AccountRefusal {
-  ok: false
-  code: AccountFault
-  /** One plain sentence. */
-  message: string
-}
-
-/** A ceremony that has begun, or why not. */
-export type BegunCeremony = { ok: true; challenge: IdentityChallenge } | AccountRefusal
-
-/** An account somebody came into. Whoever has this value is in. */
-export interface OpenAccount {
-  readonly record: AccountRecord
-  /** How they came in. */
-  readonly level: IdentityLevel
-  /** The account's own data, the same at every level. */
-  readonly data: KeyValueStore
-  /**
-   * Begins to link a further way in.
-   *
-   * @param statement - of `createLinkStatement`, by the account's own key.
-   * @param name - what the level asks for: an address of email, the id of a passkey.
-   */
-  beginLink(
-    level: IdentityLevel,
-    statement: string,
-    name?: string,
-    options?: CallOptions
-  ): Promise<BegunCeremony>
-  link(
-    level: IdentityLevel,
-    ceremony: string,
-    answer: unknown,
-    options?: CallOptions
-  ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal>
-}
-
-/** The accounts of a service. */
-export interface Accounts {
-  begin(level: IdentityLevel, name?: string, options?: CallOptions): Promise<BegunCeremony>
-  /** Comes in. A key that was never seen makes an account; everything else has to be linked to one. */
-  enter(
-    level: IdentityLevel,
-    ceremony: string,
-    answer: unknown,
-    options?: CallOptions
-  ): Promise<{ ok: true; account: OpenAccount } | AccountRefusal>
-}
-
-/** How accounts are kept. */
-export interface AccountsInit extends CeremonyLimits {
-  /** Who keeps them: a domain, or a DID. */
-  audience: string
-  /** Accounts at most. Default 100,000. */
-  maxAccounts?: number
-  /**
-   * Whether a lower level than the highest that is linked still opens the account. Default `refused`: who can read
-   * somebody's mail does not come into what a passkey guards. The account's own key always opens it.
-   */
-  lowerLevels?: 'refused' | 'allowed'
-}
-
-/** What accounts need. */
-export interface AccountsComponents extends CeremonyComponents {
-  /** One of level `anonymous`, and of every other level that is offered. */
-  providers: readonly IdentityProvider[]
-}
 
 /** From the least to the most. */
 const levels: readonly IdentityLevel[] = ['anonymous', 'email', 'passkey', 'did']
@@ -124,6 +25,8 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
   const { store, clock } = components
   const providers = new Map(components.providers.map((provider) => [provider.level, provider]))
   const pending = createCeremonies('identity/account/link/', init, components)
+  const { maxCeremonies = DEFAULT_MAX_CEREMONIES } = init
+  const used = createExpiringSet({ prefix: 'identity/account/used/', maxEntries: maxCeremonies }, components)
   let count: number | undefined
   // One change at a time: a name is looked up and taken without another in between.
   let queue: Promise<unknown> = Promise.resolve()
@@ -190,6 +93,17 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
     return record
   }
 
+  /** A statement counts once, also after what it linked was removed. */
+  async function useUp(hash: Uint8Array, options: CallOptions): Promise<AccountRefusal | undefined> {
+    // A clock ahead of the service's by as much may have made it.
+    const until = Math.ceil(clock.now() / 1000) + 2 * STATEMENT_MAX_AGE_S
+    const outcome = await used.add(encodeBase64Url(hash), until, new Uint8Array(0), options)
+    if (outcome === 'added') return undefined
+    return outcome === 'known'
+      ? refusal('STATEMENT_INVALID', 'Cannot change the account: what it signed was used before')
+      : refusal('TOO_MANY', 'Cannot change the account: too many are at it. Try again later')
+  }
+
   async function add(
     did: Did,
     proof: IdentityProof,
@@ -201,9 +115,6 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
       return refusal('LINKED_ELSEWHERE', 'Cannot link it: it opens another account')
     }
     const record = (await read(did, options)) as AccountRecord
-    if (record.links.some(({ statement: used }) => used === statement)) {
-      return refusal('STATEMENT_INVALID', 'Cannot link it: what the account signed was used before')
-    }
     const links = record.links.filter(({ level, name }) => level !== proof.level || name !== proof.name)
     if (links.length >= MAX_LINKS) {
       return refusal('FULL', `Cannot link it: an account has at most ${MAX_LINKS} links`)
@@ -211,6 +122,31 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
     const link = linkOf(proof, statement, clock.now())
     const changed = { ...record, links: [...links, link] }
     await write(changed, link, options)
+    return { ok: true, record: changed }
+  }
+
+  async function remove(
+    did: Did,
+    level: IdentityLevel,
+    name: string,
+    options: CallOptions
+  ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal> {
+    const record = (await read(did, options)) as AccountRecord
+    const links = record.links.filter((link) => link.level !== level || link.name !== name)
+    if (level === 'anonymous' || links.length === record.links.length) {
+      return refusal(
+        'NOT_LINKED',
+        'Cannot remove the link: the account has no such link that could be removed'
+      )
+    }
+    const changed = { ...record, links }
+    await store.batch(
+      [
+        { type: 'put', key: recordKey(did), value: encode(changed) },
+        { type: 'delete', key: nameKey(level, name) }
+      ],
+      options
+    )
     return { ok: true, record: changed }
   }
 
@@ -262,7 +198,24 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
         ) {
           return refusal('PROOF_INVALID', 'Cannot link it: the proof is for something else')
         }
+        const spent = await useUp(proof.statement as Uint8Array, options)
+        if (spent !== undefined) return spent
         const outcome = await inTurn(() => add(did, proof, asked['statement'] as string, options))
+        if (outcome.ok) record = outcome.record
+        return outcome
+      },
+      async unlink(from, name, statement, options = {}) {
+        const asked = { account: did, audience, level: from, unlink: name, now: clock.now() }
+        const hash = await statementHash(statement, asked)
+        if (hash === undefined) {
+          return refusal(
+            'STATEMENT_INVALID',
+            'Cannot remove the link: the account has not signed for it just now'
+          )
+        }
+        const spent = await useUp(hash, options)
+        if (spent !== undefined) return spent
+        const outcome = await inTurn(() => remove(did, from, name, options))
         if (outcome.ok) record = outcome.record
         return outcome
       }

@@ -23,19 +23,19 @@
  *
  * @packageDocumentation
  */
-export {
-  createAccounts,
-  type AccountFault,
-  type AccountLink,
-  type AccountRecord,
-  type AccountRefusal,
-  type Accounts,
-  type AccountsComponents,
-  type AccountsInit,
-  type BegunCeremony,
-  type OpenAccount
-} from './accounts.ts'
-export { createLinkStatement } from './link-statement.ts'
+export { createAccounts } from './accounts.ts'
+export type {
+  AccountFault,
+  AccountLink,
+  AccountRecord,
+  AccountRefusal,
+  Accounts,
+  AccountsComponents,
+  AccountsInit,
+  BegunCeremony,
+  OpenAccount
+} from './account-types.ts'
+export { createLinkStatement, createUnlinkStatement, type LinkStatementComponents } from './link-statement.ts'
 export {
   answerKeyChallenge,
   createKeyProvider,
