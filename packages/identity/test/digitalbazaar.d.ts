@@ -20,3 +20,19 @@ declare module '@digitalbazaar/did-method-key' {
     get(options: { did?: string; url?: string }): Promise<Record<string, unknown>>
   }
 }
+
+declare module '@digitalbazaar/credentials-context' {
+  export const contexts: ReadonlyMap<string, unknown>
+}
+
+declare module '@digitalbazaar/data-integrity-context' {
+  export const contexts: ReadonlyMap<string, unknown>
+}
+
+declare module '@digitalbazaar/multikey-context' {
+  export const contexts: ReadonlyMap<string, unknown>
+}
+
+declare module 'did-context' {
+  export const contexts: ReadonlyMap<string, unknown>
+}
