@@ -1,5 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
-import { base64url } from 'multiformats/bases/base64'
+import { base64pad, base64url } from 'multiformats/bases/base64'
 import { describe, expect, it } from 'vitest'
 import { createIdentity } from '@kwaai/identity'
 import {
@@ -189,6 +189,21 @@ describe('related resources', () => {
       'RESOURCE_UNAVAILABLE'
     )
     expect(await schemaCode(made, {})).toBe('RESOURCE_UNAVAILABLE')
+  })
+
+  it('have each of several digests', async () => {
+    const sri = (text: string) => `sha256-${base64pad.baseEncode(sha256(bytesOf(text)))}`
+    const fetchDocument = serve('image')
+    const one = await credential({
+      credentialSchema: undefined,
+      relatedResource: { id, digestMultibase, digestSRI: `${sri('image')}  ${sri('image')}` }
+    })
+    expect(await schemaCode(one, { fetchDocument })).toBeUndefined()
+    const other = await credential({
+      credentialSchema: undefined,
+      relatedResource: { id, digestMultibase, digestSRI: `${sri('image')} ${sri('x')}` }
+    })
+    expect(await schemaCode(other, { fetchDocument })).toBe('RESOURCE_MISMATCH')
   })
 
   it('are known without asking where they are published contexts', async () => {

@@ -13,6 +13,7 @@ export interface Digest {
   bytes: Uint8Array
 }
 
+const maxDigestLength = 512
 const lengths: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48, sha512: 64 }
 const hashes = { sha256, sha384, sha512 }
 // Multicodec table: sha2-256, sha2-384, sha2-512.
@@ -46,10 +47,14 @@ export function digestsOf(resource: Readonly<Record<string, unknown>>): readonly
     ['digestSRI', readSri],
     ['digestMultibase', readMultibase]
   ] as const) {
-    for (const text of listOf(resource[name])) {
-      const digest = typeof text === 'string' && text.length <= 256 ? read(text) : undefined
-      if (digest === undefined) return undefined
-      result.push(digest)
+    for (const value of listOf(resource[name])) {
+      if (typeof value !== 'string' || value.length > maxDigestLength) return undefined
+      // One text of Subresource Integrity may hold several; here each has to be right.
+      for (const text of name === 'digestSRI' ? value.trim().split(/\s+/) : [value]) {
+        const digest = read(text)
+        if (digest === undefined) return undefined
+        result.push(digest)
+      }
     }
   }
   return result
