@@ -1,4 +1,5 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
+import { p256 } from '@noble/curves/nist.js'
 import fc from 'fast-check'
 import { base58btc } from 'multiformats/bases/base58'
 import { expect, test } from 'vitest'
@@ -7,6 +8,7 @@ import {
   didFromKey,
   didKeyDocument,
   keyFromDid,
+  publicKeyFromJwk,
   publicKeyFromMultibase,
   type VerificationMethod
 } from '../src/index.ts'
@@ -55,6 +57,25 @@ test.each(vectors.p256)('$did is the P-256 key that its vector says', ({ did, pu
   expect(outcome.ok && didFromKey(outcome.key)).toBe(did)
   expect(keyFromDid(did).type).toBe('P-256')
   expect(didKeyDocument(did).keyAgreement).toEqual([`${did}#${did.slice(8)}`])
+})
+
+test('property: a P-256 key as JWK is the compressed point that noble writes', () => {
+  const base64url = (bytes: Uint8Array): string =>
+    btoa(String.fromCharCode(...bytes))
+      .replaceAll('+', '-')
+      .replaceAll('/', '_')
+      .replace('=', '')
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 48, maxLength: 48 }), (seed) => {
+      const { publicKey } = p256.keygen(seed)
+      const whole = p256.Point.fromBytes(publicKey).toBytes(false)
+      const [x, y] = [base64url(whole.slice(1, 33)), base64url(whole.slice(33))]
+      const key = publicKeyFromJwk({ kty: 'EC', crv: 'P-256', x, y })
+      expect(key.bytes).toEqual(publicKey)
+      expect(keyFromDid(didFromKey(key))).toEqual(key)
+    }),
+    { numRuns: 20 }
+  )
 })
 
 function agreementOf(did: string): string | undefined {

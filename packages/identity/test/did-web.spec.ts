@@ -159,7 +159,7 @@ test.each<[string, () => Response, string]>([
   ['endless', endless, 'invalidDidDocument'],
   [
     'said to be long',
-    () => new Response('{}', { headers: { ...json, 'content-length': '70000' } }),
+    () => new Response(JSON.stringify(document), { headers: { ...json, 'content-length': '70000' } }),
     'invalidDidDocument'
   ],
   ['gone', () => new Response('', { status: 410 }), 'notFound'],

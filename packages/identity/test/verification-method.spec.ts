@@ -46,6 +46,13 @@ test('a did:key needs nobody, and is what its id says', async () => {
     controller: key.did,
     key: { type: 'Ed25519', bytes: key.publicKey }
   })
+  // What a caller does to the key it got is its own affair.
+  if (found.ok) found.key.bytes.fill(0)
+  const again = await resolveVerificationMethod(`${key.did}#${multibase}`, 'authentication', options)
+  expect(again.ok && again.key.bytes).toEqual(key.publicKey)
+  if (again.ok) again.key.bytes.fill(0)
+  const third = await resolveVerificationMethod(`${key.did}#${multibase}`, 'authentication', options)
+  expect(third.ok && third.key.bytes).toEqual(key.publicKey)
   for (const [id, code] of [
     [`${key.did}#key-1`, 'METHOD_NOT_ALLOWED'],
     [`${key.did}#`, 'METHOD_NOT_ALLOWED'],
