@@ -87,7 +87,12 @@ export async function readKey(
     throw error
   }
   if (bytes === undefined) return undefined
-  if (!looksSealed(bytes)) return { bytes, encrypted: false, did: identityOf(bytes, path).did }
+  if (!looksSealed(bytes)) {
+    // It stands for a person: whoever finds the file must not be that person.
+    if (name === 'controller')
+      throw unreadable(path, "it is not encrypted, as a controller's key always is", undefined)
+    return { bytes, encrypted: false, did: identityOf(bytes, path).did }
+  }
   try {
     const { pub } = readSealedFacts(bytes)
     return {

@@ -259,6 +259,12 @@ describe('kwaai identity export and import', () => {
     const { exportSeed } = identityFromPhrase(words, { purpose: 'controller' })
     expect(plain).toEqual(seedToProtobuf(exportSeed()))
     const jwk = await json(['export', '--controller', '--format', 'jwk', '--yes'], { env })
+    // One that somebody puts there in the clear is not used.
+    const path = join(dataDir, 'controller.key')
+    const sealed = await readFile(path)
+    await writeFile(path, plain)
+    await refused(['rotate'], /controller\.key.*not encrypted/, { env })
+    await writeFile(path, sealed)
     dataDir = join(folder, 'other')
     const input = String(jwk['key'])
     await refused(['import', '--controller', '--file', '-'], 'no passphrase', { input })

@@ -184,5 +184,5 @@ describe('a node', () => {
     expect(JSON.parse(await second.seen(/\n/))).toMatchObject({ peerId })
     second.child.kill('SIGTERM')
     expect(await second.ended).toMatchObject({ status: 0, stderr: '' })
-  }, 60_000)
+  }, 120_000)
 })
