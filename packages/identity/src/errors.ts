@@ -72,6 +72,9 @@ export const ERR_IDENTITY_INVALID_CHALLENGE = 'ERR_IDENTITY_INVALID_CHALLENGE'
 /** Something that is asked for needs an optional package that is not installed. */
 export const ERR_IDENTITY_PASSKEY_UNAVAILABLE = 'ERR_IDENTITY_PASSKEY_UNAVAILABLE'
 
+/** A code of the contract: what every authorizer throws. */
+export const ERR_UNAUTHORIZED = 'ERR_UNAUTHORIZED'
+
 /** Every code this package throws. */
 export type IdentityErrorCode =
   | typeof ERR_IDENTITY_INVALID_CREDENTIAL
@@ -97,6 +100,7 @@ export type IdentityErrorCode =
   | typeof ERR_IDENTITY_BAD_SIGNATURE
   | typeof ERR_IDENTITY_INVALID_JSON
   | typeof ERR_IDENTITY_INVALID_GRANT
+  | typeof ERR_UNAUTHORIZED
   | typeof ERR_IDENTITY_INVALID_CHALLENGE
   | typeof ERR_IDENTITY_PASSKEY_UNAVAILABLE
   | typeof ERR_IDENTITY_KEY_EXISTS

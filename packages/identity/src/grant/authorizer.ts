@@ -1,15 +1,15 @@
-import {
-  KwaaiError,
-  type Authorizer,
-  type CallOptions,
-  type CapabilitySource,
-  type Clock,
-  type Did,
-  type PeerId,
-  type Random,
-  type Signer
+import type {
+  Authorizer,
+  CallOptions,
+  CapabilitySource,
+  Clock,
+  Did,
+  PeerId,
+  Random,
+  Signer
 } from '@kwaai/interface'
 import { didFromPeerId } from '../did.ts'
+import { ERR_UNAUTHORIZED, identityError } from '../errors.ts'
 import { checkJson, type JsonObject, type JsonValue } from '../json.ts'
 import { coversCommand, isCommand } from './command.ts'
 import type { Grant } from './grant.ts'
@@ -77,7 +77,7 @@ export function createGrantAuthorizer(
 }
 
 function refuse(why: string, check?: string): never {
-  throw new KwaaiError('ERR_UNAUTHORIZED', why, check === undefined ? {} : { details: { check } })
+  throw identityError(ERR_UNAUTHORIZED, why, check === undefined ? {} : { check })
 }
 
 function didOf(peer: PeerId): Did {
