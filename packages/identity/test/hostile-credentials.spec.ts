@@ -87,10 +87,10 @@ test('a legacy credential that was changed anywhere does not verify, and is no e
       if (!same) expect(result.ok, text).toBe(false)
       expect(result.assurance).toBe('legacy')
     }),
-    { numRuns: 40 }
+    { numRuns: 100 }
   )
   await fc.assert(
-    fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 200 }), async (text) => {
+    fc.asyncProperty(fc.string({ maxLength: 200 }), async (text) => {
       expect((await verifyKwaaiLegacy(text, { now })).ok).toBe(false)
     }),
     { numRuns: 100 }
