@@ -23,6 +23,7 @@ export interface RequestFacts {
 interface Bindings {
   context: RequestContext
   facts: RequestFacts
+  reply?: Reply
 }
 
 /** Finds the handler of a request. Its context has no `params` yet. */
@@ -38,20 +39,25 @@ export function createRouter(
   failed: (error: unknown, context: RequestContext, facts: RequestFacts) => Reply
 ): Router {
   const app = new Hono<{ Bindings: Bindings }>()
-  app.onError((error, c) => asResponse(failed(error, c.env.context, c.env.facts)))
+  // Hono finds the handler; what that answers goes round it.
+  const answered = new Response(null)
+  app.onError((error, { env }) => {
+    env.reply = failed(error, env.context, env.facts)
+    return answered
+  })
   app.notFound((c) => {
     const { context, facts } = c.env
     const message = `There is nothing at ${context.request.method} ${c.req.path.slice(0, 100)}`
-    return asResponse(
-      failed(new RequestRefused({ status: 404, code: 'unknown_url', message }), context, facts)
-    )
+    c.env.reply = failed(new RequestRefused({ status: 404, code: 'unknown_url', message }), context, facts)
+    return answered
   })
   const allowed = new Map<string, string[]>()
   for (const { method, path, handler } of routes) {
     const route = openApiPath(path)
     app.on(method, path, async (c) => {
       c.env.facts.route = route
-      return asResponse(await handler({ ...c.env.context, params: c.req.param() }))
+      c.env.reply = await handler({ ...c.env.context, params: c.req.param() })
+      return answered
     })
     allowed.set(path, [...(allowed.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])])
   }
@@ -65,7 +71,10 @@ export function createRouter(
     const isHead = method === 'HEAD'
     // Nothing else of a request is looked at there.
     const asked = { method: isHead ? 'GET' : method, url } as Request
-    const found = asReply(await app.fetch(asked, { context, facts }))
+    const bindings: Bindings = { context, facts }
+    await app.fetch(asked, bindings)
+    // A route and an error both leave one.
+    const found = bindings.reply ?? failed(new Error('No handler answered'), context, facts)
     return isHead ? { ...found, body: undefined } : found
   }
   // An address that is a route's letter by letter needs no search.
@@ -79,15 +88,6 @@ export function createRouter(
     facts.route = route.path
     return route.handler(context)
   }
-}
-
-/** Hono hands on what a handler answers, whatever that is. */
-function asResponse(reply: Reply): Response {
-  return reply as unknown as Response
-}
-
-function asReply(response: Response): Reply {
-  return response as unknown as Reply
 }
 
 /** `/v1/models/{id}` for `/v1/models/:id{.+}`. */

@@ -151,9 +151,9 @@ for (const [name, schema, valid] of requests) {
         // A null counts as absent, so none may pass for a value.
         expect(Object.values(value as object)).not.toContain(null)
       }),
-      { numRuns: 10_000, seed: 11 }
+      { numRuns: 5000, seed: 11 }
     )
-    expect(taken).toBeGreaterThan(1000)
+    expect(taken).toBeGreaterThan(500)
   })
 }
 

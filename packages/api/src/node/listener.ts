@@ -39,7 +39,9 @@ function passOver(incoming: IncomingMessage, clock: Clock): void {
   incoming.on('close', () => over.abort())
   incoming.resume()
   clock.sleep(UNREAD_TIMEOUT_MS, { signal: over.signal }).then(
-    () => incoming.socket.destroySoon(),
+    () => {
+      if (!incoming.complete) incoming.socket.destroySoon()
+    },
     () => undefined
   )
 }
