@@ -1,6 +1,6 @@
 import { auditSinkSuite } from '@kwaai/testing'
 import { test } from 'vitest'
-import { logKit } from './log-kit.ts'
+import { collect, logKit } from './log-kit.ts'
 
 auditSinkSuite(test, {
   create: async () => {
@@ -8,7 +8,7 @@ auditSinkSuite(test, {
     return {
       sink: log,
       read: async (subject) =>
-        (await Array.fromAsync(log.entriesOf(subject))).map(({ record, data }) => ({
+        (await collect(log.entriesOf(subject))).map(({ record, data }) => ({
           kind: record.kind,
           data
         }))

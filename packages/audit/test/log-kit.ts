@@ -68,3 +68,10 @@ export async function bytesOf(store: KeyValueStore): Promise<Uint8Array> {
   for await (const [key, value] of store.entries()) parts.push(...text(key), ...value)
   return Uint8Array.from(parts)
 }
+
+/** All that comes. */
+export async function collect<T>(from: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const one of from) found.push(one)
+  return found
+}

@@ -18,7 +18,7 @@ import {
   type ConsentInit,
   type SubjectKeyVault
 } from '../src/index.ts'
-import { bytesOf, filesOf, logKit, readerFrom, text } from './log-kit.ts'
+import { bytesOf, collect, filesOf, logKit, readerFrom, text } from './log-kit.ts'
 
 const alice = 'did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK'
 const bob = 'did:key:z6MknGc3ocHs3zdPiJbnaaqDi58NGb4pk1Sp9WxWufuXSdxf'
@@ -36,7 +36,7 @@ describe.each(vaults)('a vault in a %s', (_, make) => {
     expect(again).toEqual(first)
     expect(first.secret.length).toBe(32)
     expect((await vault.make(bob)).id).not.toBe(first.id)
-    expect(await Array.fromAsync(vault.keys())).toHaveLength(2)
+    expect(await collect(vault.keys())).toHaveLength(2)
     expect(await vault.destroy(alice)).toBe(true)
     expect(await vault.get(alice)).toBeUndefined()
     expect((await vault.make(alice)).secret).not.toEqual(first.secret)
@@ -60,9 +60,9 @@ describe('erasure', () => {
     expect(receipt).toMatchObject({ ok: true, receipt: { subject: alice, entries: 2, tombstone: 3 } })
     if (receipt.ok) expect(receipt.receipt.limits.join(' ')).toContain('backups')
     expect(await keys.get(alice)).toBeUndefined()
-    expect(await Array.fromAsync(log.entriesOf(alice))).toEqual([])
+    expect(await collect(log.entriesOf(alice))).toEqual([])
     expect((await log.entry(0, { subject: alice })).data).toBeUndefined()
-    expect(await Array.fromAsync(log.entriesOf(bob))).toHaveLength(1)
+    expect(await collect(log.entriesOf(bob))).toHaveLength(1)
     const kept = new TextDecoder('latin1').decode(await bytesOf(store))
     expect(kept).not.toContain(alice)
     expect(kept).not.toContain(new TextDecoder('latin1').decode(secret))
@@ -177,7 +177,7 @@ describe('consents', () => {
       'twice'
     )
     expect(await consents.list(alice)).toMatchObject([{ record, withdrawnAt: start + 3_000 }])
-    const kinds = (await Array.fromAsync(log.entriesOf(alice))).map((entry) => entry.record.kind)
+    const kinds = (await collect(log.entriesOf(alice))).map((entry) => entry.record.kind)
     expect(kinds).toEqual(['consent/given', 'consent/withdrawn'])
     expect(new TextDecoder('latin1').decode(await bytesOf(store))).not.toContain('inference')
     await eraseSubject(log, alice)
@@ -232,7 +232,7 @@ describe('residency', () => {
     expect(await residency.decide({ region: 'FR', source: 'credential' }, { subject: alice })).toMatchObject({
       allowed: false
     })
-    const [entry] = await Array.fromAsync(log.entriesOf(alice))
+    const [entry] = await collect(log.entriesOf(alice))
     expect(JSON.parse(new TextDecoder().decode(entry?.data))).toMatchObject({ reason: 'region-not-allowed' })
     expect(() => createResidency({ allowed: ['Germany'] }, { audit: log, clock })).toThrow(/ISO|region/)
   })
@@ -260,7 +260,7 @@ describe('a sealed store', () => {
     await sealed.put('answers/bob/1', text('secret two'))
     await sealed.put('other', text('nobody'))
     const names = async (range = {}): Promise<string[]> =>
-      (await Array.fromAsync(sealed.entries(range))).map(([key]) => key)
+      (await collect(sealed.entries(range))).map(([key]) => key)
     expect(await names()).toEqual(['answers/alice/0', 'answers/alice/1', 'answers/bob/1', 'other'])
     expect(await names({ gte: 'answers/alice/', lt: 'answers/alice0' })).toEqual([
       'answers/alice/0',
@@ -275,7 +275,7 @@ describe('a sealed store', () => {
     expect(await names()).toEqual(['answers/bob/1', 'other'])
     expect(await sealed.get('answers/alice/1')).toBeUndefined()
     expect(await sealed.sweep()).toBe(2)
-    expect((await Array.fromAsync(store.entries())).length).toBe(2)
+    expect((await collect(store.entries())).length).toBe(2)
     await sealed.put('answers/alice/1', text('anew'))
     expect(await sealed.get('answers/alice/1')).toEqual(text('anew'))
   })
@@ -293,14 +293,12 @@ describe('a sealed store', () => {
     expect(await sealed.sealAll()).toBe(1)
     expect(new TextDecoder('latin1').decode(await bytesOf(store))).not.toMatch(/alice|bob|secret/)
     const all = async (): Promise<string[]> =>
-      (await Array.fromAsync(sealed.entries())).map(
-        ([key, value]) => `${key} ${new TextDecoder().decode(value)}`
-      )
+      (await collect(sealed.entries())).map(([key, value]) => `${key} ${new TextDecoder().decode(value)}`)
     expect((await all()).length).toBe(4)
     // It becomes somebody else's, and stands there once.
     await sealed.put('cards/1', text('of bob, now'))
     expect(await sealed.get('cards/1')).toEqual(text('of bob, now'))
-    expect((await Array.fromAsync(sealed.entriesOf('alice'))).map(([key]) => key)).toEqual(['cards/0'])
+    expect((await collect(sealed.entriesOf('alice'))).map(([key]) => key)).toEqual(['cards/0'])
     await keys.destroy('alice')
     expect(await all()).toEqual(['cards/1 of bob, now', 'cards/2 of bob, secret', 'cards/3 nobody'])
     await sealed.delete('cards/1')

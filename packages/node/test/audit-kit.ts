@@ -49,3 +49,10 @@ export async function traces(folder: string, texts: readonly string[]): Promise<
   }
   return found
 }
+
+/** All that comes. */
+export async function collect<T>(from: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const one of from) found.push(one)
+  return found
+}

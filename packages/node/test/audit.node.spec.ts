@@ -108,7 +108,7 @@ describe('a person', () => {
       const { id: credentialId } = await credentials.keep(member, 'issued')
       const observations = createObservationLog({}, { store: credentials.notes, clock: systemClock })
       await observations.watch(her.peerId)
-      await observations.probed(her.peerId, true)
+      await observations.probed(new Map([[her.peerId, true]]))
       expect((await credentials.find(credentialId)).credential).toEqual(member)
       expect(await observations.peers()).toEqual([her.peerId])
       await credentials.close()

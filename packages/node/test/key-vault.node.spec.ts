@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { encodeSubjectKey } from '@kwaai/audit'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createFileVault } from '../src/store/key-vault.ts'
+import { collect } from './audit-kit.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -24,7 +25,7 @@ test('a key is one file of its owner alone, the same in every process that opens
   expect(name).toMatch(/^[0-9a-f]{64}$/)
   expect((await stat(join(folder, name as string))).mode & 0o777).toBe(0o600)
   expect((await stat(join(folder, 'names.secret'))).mode & 0o777).toBe(0o600)
-  expect(await Array.fromAsync(one.keys())).toEqual([made[0]])
+  expect(await collect(one.keys())).toEqual([made[0]])
 })
 
 test('to destroy a key overwrites its bytes before the name goes', async () => {
