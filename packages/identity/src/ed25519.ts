@@ -1,7 +1,9 @@
+import { quickestEngine } from '#platform'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { concatBytes, equalBytes, toHex } from './bytes.ts'
-import { SIGNATURE_BYTES, VERIFY_CACHE_KEYS } from './constants.ts'
+import { SIGNATURE_BYTES } from './constants.ts'
+import { keptByKey } from './kept-by-key.ts'
 import { publicKeyFault } from './public-key.ts'
 
 /** A way to compute Ed25519. Both engines give the same answers; they differ in speed. */
@@ -52,20 +54,9 @@ export type WebCryptoKey = Awaited<ReturnType<Subtle['importKey']>>
 /** Ed25519 by the platform's WebCrypto, with its imported keys kept. */
 export function createWebCryptoEngine(subtle: Subtle): Ed25519Engine {
   const privateKeys = new WeakMap<Uint8Array, Promise<WebCryptoKey>>()
-  const publicKeys = new Map<string, Promise<WebCryptoKey>>()
-  const publicKey = (bytes: Uint8Array): Promise<WebCryptoKey> => {
-    const name = toHex(bytes)
-    const known = publicKeys.get(name)
-    publicKeys.delete(name)
-    const key = known ?? subtle.importKey('raw', concatBytes(bytes), 'Ed25519', false, ['verify'])
-    publicKeys.set(name, key)
-    // The map remembers the order of insertion, so its first key is the one unused for longest.
-    for (const oldest of publicKeys.keys()) {
-      if (publicKeys.size <= VERIFY_CACHE_KEYS) break
-      publicKeys.delete(oldest)
-    }
-    return key
-  }
+  const publicKey = keptByKey((bytes) =>
+    subtle.importKey('raw', concatBytes(bytes), 'Ed25519', false, ['verify'])
+  )
   return {
     sign: async (seed, message) => {
       let key = privateKeys.get(seed)
@@ -101,7 +92,7 @@ async function chooseEngine(): Promise<Ed25519Engine> {
   try {
     const seed = Uint8Array.from(probe.seed.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
     const signature = await engine.sign(seed, new Uint8Array())
-    return toHex(signature) === probe.signature ? engine : softwareEngine
+    return toHex(signature) === probe.signature ? await quickestEngine(engine) : softwareEngine
   } catch {
     return softwareEngine // WebCrypto without Ed25519: Chrome before 137, Firefox before 129.
   }
@@ -109,7 +100,7 @@ async function chooseEngine(): Promise<Ed25519Engine> {
 
 let chosen: Promise<Ed25519Engine> | undefined
 
-/** WebCrypto where it knows Ed25519, else JavaScript. */
+/** WebCrypto where it knows Ed25519, in Node.js its own for short messages, else JavaScript. */
 export function platformEngine(): Promise<Ed25519Engine> {
   chosen ??= chooseEngine()
   return chosen

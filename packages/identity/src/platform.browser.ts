@@ -1,3 +1,4 @@
+import type { Ed25519Engine } from './ed25519.ts'
 import { ERR_IDENTITY_KEYSTORE_UNUSABLE, identityError } from './errors.ts'
 import type { KeyFileSystem } from './keystore/file-system.ts'
 import type { Argon2id } from './keystore/kdf.ts'
@@ -17,4 +18,9 @@ export async function keyFileSystem(): Promise<KeyFileSystem> {
     ERR_IDENTITY_KEYSTORE_UNUSABLE,
     'Cannot keep keys in files: a browser has none. Use createIndexedDbKeyStore'
   )
+}
+
+/** Browsers have nothing quicker than WebCrypto. */
+export async function quickestEngine(engine: Ed25519Engine): Promise<Ed25519Engine> {
+  return engine
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { createWebCryptoEngine, softwareEngine, verifyEd25519 } from '../src/ed25519.ts'
+import { quickestEngine } from '../src/platform.ts'
 import { fromHex } from './hex.ts'
 import excerpt from './vectors/wycheproof-excerpt.json' with { type: 'json' }
 
@@ -36,8 +37,11 @@ function load(): Case[] {
   )
 }
 
+const webCrypto = createWebCryptoEngine(crypto.subtle)
+
 test.each([
-  ['WebCrypto', createWebCryptoEngine(crypto.subtle)],
+  ['WebCrypto', webCrypto],
+  ['Node.js in the thread', await quickestEngine(webCrypto)],
   ['JavaScript', softwareEngine]
 ])(
   `%s agrees with ${whole ? 'all of Wycheproof' : 'the committed excerpt of Wycheproof (KWAAI_TEST_DATA is not set)'}`,
