@@ -21,7 +21,7 @@ test('what a browser may load is written without the globals of Node.js', { time
   const files = readRooms().flatMap((room) => browserDoors(room).map(({ source }) => join(root, source)))
   const compilerOptions = {
     types: [],
-    lib: ['es2023', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'],
+    lib: ['es2023', 'es2024.string', 'esnext.disposable', 'dom', 'dom.iterable', 'dom.asynciterable'],
     customConditions: ['kwaai:source', 'browser'],
     composite: false,
     declarationMap: false,

@@ -88,7 +88,7 @@ export async function exportSubject(
   for (const { record, salt, data } of found) {
     const proof = await inclusionProof(record.seq, size, hashes)
     entries.push({
-      record: { ...record } as unknown as JsonObject,
+      record: { ...record },
       salt: toBase64(salt),
       data: toBase64(data),
       proof: proof.map(toBase64)

@@ -143,7 +143,9 @@ export function buildConsent(init: ConsentInit, at: number, random: Random): Con
 
 /** The record as JSON. */
 export function consentToJson(record: ConsentRecord): JsonObject {
-  return { ...record } as unknown as JsonObject
+  const json: unknown = record
+  checkJson(json)
+  return json as JsonObject
 }
 
 function isText(value: unknown, max: number): value is string {

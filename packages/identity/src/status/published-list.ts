@@ -48,14 +48,14 @@ export async function fetchList(
   if (bytes === undefined) return unavailable(`there is no list at ${url}`)
   if (bytes.length > maxDocumentBytes)
     return invalid(`the list ${url} is larger than ${maxDocumentBytes} bytes`)
-  let credential: Credential
+  let credential: unknown
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    credential = parseJson(text, { maxLength: maxDocumentBytes }) as unknown as Credential
+    credential = parseJson(text, { maxLength: maxDocumentBytes })
   } catch {
     return invalid(`the list ${url} is not JSON`)
   }
-  const result = await verify(credential, { ...verifyOptions, now, ...call })
+  const result = await verify(credential as Credential, { ...verifyOptions, now, ...call })
   if (!result.ok) {
     const failed = result.checks.find((check) => check.required && !check.ok)
     return invalid(
@@ -63,7 +63,7 @@ export async function fetchList(
     )
   }
   const ends = result.proofs.map(({ proof }) => proof.expires)
-  return readList(url, credential, ends, maxBytes)
+  return readList(url, credential as Credential, ends, maxBytes)
 }
 
 async function readList(

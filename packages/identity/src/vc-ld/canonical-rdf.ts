@@ -1,3 +1,4 @@
+/// <reference path="../types/digitalbazaar.d.ts" />
 import { KwaaiError } from '@kwaai/interface'
 import { ERR_IDENTITY_NOT_CANONICAL } from '../errors.ts'
 import type { LoadedDocument } from './contexts.ts'

@@ -1,3 +1,4 @@
+/// <reference path="../types/digitalbazaar.d.ts" />
 import type { JsonObject } from '../json.ts'
 import { circumstanceFault, purposeOf } from '../data-integrity/circumstances.ts'
 import { isProofObject, proofsOf, readProof } from '../data-integrity/read-proof.ts'

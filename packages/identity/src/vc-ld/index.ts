@@ -15,7 +15,7 @@
  *   credentialSubject: { id: 'did:example:bob', name: 'Bob' }
  * }
  * const suite = createEddsaRdfc2022()
- * const { proof } = await addProof(credential, { signer: alice, suite, created: Date.now() })
+ * const { proof } = await addProof(credential, { signer: alice, suite, created: 1_800_000_000_000 })
  * console.log(proof)
  * ```
  *

@@ -83,7 +83,7 @@ async function elsewhere(dataDir: string, subject: string): Promise<JsonObject> 
     for await (const [key, value] of file.entriesOf(subject))
       (found[name] ??= []).push({ key, value: Buffer.from(value).toString() })
   }
-  return found as unknown as JsonObject
+  return found
 }
 
 /** Writes a file for its owner alone, with the folders it lies in. */

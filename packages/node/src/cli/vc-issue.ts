@@ -19,7 +19,7 @@ import { printable } from './terminal.ts'
 import { idOf, note, readDocument, writeDocument, type VcContext, type VcVerb } from './vc-verb.ts'
 
 /** `name=text`, or `name:=` and JSON. */
-function parseClaims(list: readonly string[]): Record<string, unknown> {
+function parseClaims(list: readonly string[]): unknown {
   const claims: Record<string, unknown> = {}
   for (const text of list) {
     const match = /^([A-Za-z][A-Za-z0-9]*)(:?=)([\s\S]*)$/.exec(text)
@@ -69,7 +69,7 @@ function typed(context: VcContext, issuer: string, status: readonly StatusEntry[
     type: (options.text('type') ?? '') as NetworkType,
     issuer,
     subject: subjectOf(options.text('subject')),
-    claims: parseClaims(options.list('claim')) as unknown as NetworkClaims[NetworkType],
+    claims: parseClaims(options.list('claim')) as NetworkClaims[NetworkType],
     validFrom: now,
     ...(expires === undefined ? {} : { validUntil: parseExpiry(expires, now) }),
     status

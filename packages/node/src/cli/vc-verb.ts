@@ -34,9 +34,8 @@ export interface VcVerb {
  * @throws A KwaaiError `ERR_NODE_FILE_UNREADABLE` or `ERR_NODE_CREDENTIAL_INVALID`.
  */
 export async function readDocument(file: string, io: Io): Promise<Credential> {
-  const { text, value } = await readJsonText(file, io)
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as unknown as Credential
+  const { text, value }: { text: string; value: unknown } = await readJsonText(file, io)
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Credential
   throw nodeError(
     'ERR_NODE_CREDENTIAL_INVALID',
     `Cannot read ${file === '-' ? 'standard input' : file}: expected one JSON object${text.trim() === '' ? ', and it is empty' : ''}`

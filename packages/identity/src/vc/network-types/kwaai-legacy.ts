@@ -109,6 +109,7 @@ export async function verifyKwaaiLegacy(
     periodCheck(read, now, maxClockSkewMs)
   ]
   const did = didFromPublicKey(issuerKey)
+  const credential: unknown = withNumbers(document)
   return {
     ok: checks.every(({ ok }) => ok),
     assurance: 'legacy',
@@ -117,7 +118,7 @@ export async function verifyKwaaiLegacy(
     issuer: did,
     subject,
     selfIssued: did === subject,
-    credential: withNumbers(document) as unknown as Credential
+    credential: credential as Credential
   }
 }
 

@@ -101,7 +101,8 @@ export function readNetworkCredential(credential: Credential): ReadNetworkCreden
   if (longest !== undefined && !(from !== undefined && until !== undefined && until - from <= longest)) {
     return refuse(`it is not valid for at most ${longest / 86_400_000} days`)
   }
-  const read = {
+  // The claims have passed the validator of their type, which the compiler cannot know.
+  const read: unknown = {
     type,
     issuer: issuerId,
     subject: id,
@@ -109,7 +110,7 @@ export function readNetworkCredential(credential: Credential): ReadNetworkCreden
     ...(from === undefined ? {} : { validFrom: from }),
     ...(until === undefined ? {} : { validUntil: until })
   }
-  return { ok: true, credential: read as unknown as NetworkCredential }
+  return { ok: true, credential: read as NetworkCredential }
 }
 
 function typeOf(types: unknown): NetworkType | undefined {
