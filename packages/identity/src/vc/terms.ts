@@ -12,6 +12,7 @@ import {
   type TermFault
 } from './active-context.ts'
 import { processContext } from './context-processing.ts'
+import { checkReservedName } from './reserved-names.ts'
 import { isObject } from './shape.ts'
 import { isUrl } from './url.ts'
 import { languageValueFault, valueObjectFault } from './value-object.ts'
@@ -51,7 +52,7 @@ export function checkTerms(
       (extra !== undefined && Object.hasOwn(extra, url) ? (extra[url] as JsonObject) : undefined)
   }
   try {
-    checkObject({ source, skip }, document, root, undefined)
+    checkObject({ source, skip, document }, document, root, undefined)
     return undefined
   } catch (error) {
     if (error instanceof ContextProblem) return error.fault
@@ -65,6 +66,21 @@ export function checkTerms(
 interface Walk {
   source: ContextSource
   skip: ReadonlySet<string>
+  document: JsonObject
+  /** The IRI that the document has as its id. */
+  id?: string
+}
+
+/** What the members of one object share. */
+interface Within {
+  active: ActiveContext
+  /** The context without those of the object's types, which its types are read by. */
+  untyped: ActiveContext
+  types: readonly string[]
+  /** The keywords that were said. */
+  seen: Set<string>
+  /** It is not the document, and has its id. */
+  again: boolean
 }
 
 /** An object of a document, below the property that `property` is the term of. */
@@ -83,12 +99,23 @@ function checkObject(walk: Walk, object: JsonObject, outer: ActiveContext, prope
       throw new ContextProblem('STRUCTURE_INVALID', `The document has a value of which ${fault}`)
     return
   }
-  const seen = new Set<string>()
+  const id = idIn(object, keys, typed)
+  const isDocument = object === walk.document
+  if (isDocument && id !== undefined) walk.id = id
+  const again = !isDocument && id !== undefined && id === walk.id
+  const within: Within = { active: typed, untyped: active, types, seen: new Set(), again }
   for (const key of keys) {
     if (key === '@context') continue
     spend(walk.source, 1)
-    checkMember(walk, key, object[key], typed, active, types, seen)
+    checkMember(walk, key, object[key], within)
   }
+}
+
+/** The IRI of an object. */
+function idIn(object: JsonObject, keys: readonly string[], active: ActiveContext): string | undefined {
+  const key = keys.find((name) => keywordOf(name, active) === '@id')
+  const id = key === undefined ? undefined : object[key]
+  return typeof id === 'string' ? expandCompact(id, active) : undefined
 }
 
 /** What an object of one value or one reference has; for it the context of the object above goes on. */
@@ -141,26 +168,20 @@ function scoped(walk: Walk, active: ActiveContext, term: Term, ofProperty: boole
   return remember(active, key, processContext(active, term.context, walk.source, options))
 }
 
-function checkMember(
-  walk: Walk,
-  key: string,
-  value: unknown,
-  active: ActiveContext,
-  untyped: ActiveContext,
-  types: readonly string[],
-  seen: Set<string>
-): void {
+function checkMember(walk: Walk, key: string, value: unknown, within: Within): void {
+  const { active, seen, again } = within
   const keyword = keywordOf(key, active)
   if (keyword !== undefined) {
     if (seen.has(keyword))
       throw new ContextProblem('STRUCTURE_INVALID', `An object says ${shown(keyword)} under two names`)
     seen.add(keyword)
-    checkKeyword(walk, keyword, key, value, active, untyped, types)
+    checkKeyword(walk, keyword, key, value, within)
     return
   }
   const term = active.terms.get(key)
   const iri = term === undefined ? expandName(key, active) : term.iri
   if (iri === null) throw new ContextProblem('TERM_UNDECLARED', `No context declares the name ${shown(key)}`)
+  checkReservedName(key, iri, again)
   if (names.has(iri)) {
     const fault = languageValueFault(value)
     if (fault !== undefined)
@@ -176,9 +197,7 @@ function checkKeyword(
   keyword: string,
   key: string,
   value: unknown,
-  active: ActiveContext,
-  untyped: ActiveContext,
-  types: readonly string[]
+  { active, untyped, types }: Within
 ): void {
   switch (keyword) {
     case '@id':
@@ -205,13 +224,21 @@ function checkKeyword(
 function expandName(name: string, active: ActiveContext): string | null {
   const term = active.terms.get(name)
   if (term !== undefined) return term.iri
-  const colon = name.indexOf(':')
-  if (colon > 0) {
-    const prefix = active.terms.get(name.slice(0, colon))
-    const iri = prefix?.prefix === true && prefix.iri !== null ? prefix.iri + name.slice(colon + 1) : name
+  if (name.indexOf(':') > 0) {
+    const iri = expandCompact(name, active)
     return isUrl(iri) ? iri : null
   }
   return active.vocab === undefined || name === '' ? null : active.vocab + name
+}
+
+/** The IRI that a compact one stands for; any other text as it is. */
+function expandCompact(text: string, active: ActiveContext): string {
+  const colon = text.indexOf(':')
+  const rest = text.slice(colon + 1)
+  // With these it is no compact IRI, whatever the prefix is said to be (JSON-LD 1.1 API, section 5.2.2, step 6.2).
+  if (colon < 1 || rest.startsWith('//') || text.startsWith('_:')) return text
+  const prefix = active.terms.get(text.slice(0, colon))
+  return prefix?.prefix === true && prefix.iri !== null ? prefix.iri + rest : text
 }
 
 function checkValue(walk: Walk, value: unknown, active: ActiveContext, term: Term | undefined): void {
