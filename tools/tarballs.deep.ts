@@ -138,12 +138,12 @@ describe('what an install brings', () => {
   test.each([
     ['@kwaai/interface', 1],
     ['@kwaai/testing', 2],
-    ['@kwaai/identity', 6],
+    ['@kwaai/identity', 8],
     ['@kwaai/audit', 9],
-    ['@kwaai/dht', 7],
-    ['@kwaai/shard', 9],
-    ['@kwaai/api', 8],
-    ['@kwaai/network', 6]
+    ['@kwaai/dht', 10],
+    ['@kwaai/shard', 12],
+    ['@kwaai/api', 11],
+    ['@kwaai/network', 9]
   ])('%s brings at most %i packages', (name, most) => {
     const paths = installed(join(work, 'consumers', name.replace(/\W+/g, '-')))
     expect(paths.length, paths.join('\n')).toBeLessThanOrEqual(most)

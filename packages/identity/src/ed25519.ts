@@ -49,7 +49,7 @@ const pkcs8 = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65,
 type Subtle = typeof globalThis.crypto.subtle
 
 /** A key of WebCrypto. */
-export type WebCryptoKey = Awaited<ReturnType<Subtle['importKey']>>
+export type WebCryptoKey = Awaited<ReturnType<typeof globalThis.crypto.subtle.importKey>>
 
 /** Ed25519 by the platform's WebCrypto, with its imported keys kept. */
 export function createWebCryptoEngine(subtle: Subtle): Ed25519Engine {

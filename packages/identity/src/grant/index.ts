@@ -74,3 +74,4 @@ export {
   MAX_POLICY_STATEMENTS,
   REVOCATION_CONTEXT
 } from './limits.ts'
+export { ERR_IDENTITY_INVALID_GRANT, ERR_UNAUTHORIZED } from '../errors.ts'

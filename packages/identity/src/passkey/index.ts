@@ -59,3 +59,4 @@ export {
 export { makePasskey, usePasskey } from './passkey-client.ts'
 export type { CeremonyComponents, CeremonyLimits } from './ceremonies.ts'
 export { ADDRESS_CONTEXT, LINK_CONTEXT, PROOF_CONTEXT } from './limits.ts'
+export { ERR_IDENTITY_INVALID_CHALLENGE, ERR_IDENTITY_PASSKEY_UNAVAILABLE } from '../errors.ts'

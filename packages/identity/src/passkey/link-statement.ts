@@ -38,7 +38,7 @@ export function createLinkStatement(
 /**
  * What an account's own key signs to have a link removed.
  *
- * @param name - of the link, as the account's record has it.
+ * @param link - what the account's record has of it.
  * @returns the statement as text.
  */
 export function createUnlinkStatement(

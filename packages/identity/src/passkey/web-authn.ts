@@ -20,16 +20,13 @@ export function webAuthnServer(): Promise<WebAuthnServer> {
   return server
 }
 
+// Bundlers let an import pass that they cannot resolve only where it is caught on the spot.
 async function load(): Promise<WebAuthnServer> {
-  try {
-    const [main, helpers] = await Promise.all([
-      import('@simplewebauthn/server'),
-      import('@simplewebauthn/server/helpers')
-    ])
-    return { ...main, helpers }
-  } catch {
-    throw missing('@simplewebauthn/server')
-  }
+  const [main, helpers] = await Promise.all([
+    import('@simplewebauthn/server').catch(missing('@simplewebauthn/server')),
+    import('@simplewebauthn/server/helpers').catch(missing('@simplewebauthn/server'))
+  ])
+  return { ...main, helpers }
 }
 
 /**
@@ -37,17 +34,17 @@ async function load(): Promise<WebAuthnServer> {
  *
  * @throws A KwaaiError `ERR_IDENTITY_PASSKEY_UNAVAILABLE` where it is not installed.
  */
-export async function webAuthnBrowser(): Promise<typeof import('@simplewebauthn/browser')> {
-  try {
-    return await import('@simplewebauthn/browser')
-  } catch {
-    throw missing('@simplewebauthn/browser')
-  }
+export function webAuthnBrowser(): Promise<typeof import('@simplewebauthn/browser')> {
+  return import('@simplewebauthn/browser').catch(missing('@simplewebauthn/browser'))
 }
 
-function missing(name: string): Error {
-  return identityError(
-    ERR_IDENTITY_PASSKEY_UNAVAILABLE,
-    `Cannot use passkeys: ${name} is not installed. Add it to the program's dependencies`
-  )
+function missing(name: string): (cause: unknown) => never {
+  return (cause) => {
+    throw identityError(
+      ERR_IDENTITY_PASSKEY_UNAVAILABLE,
+      `Cannot use passkeys: ${name} is not installed. Add it to the program's dependencies`,
+      {},
+      cause
+    )
+  }
 }

@@ -20,3 +20,4 @@ export {
   rootFromPhrase
 } from './phrase.ts'
 export { deriveSeed, identityFromPhrase, type KeyPurpose, type PhraseIdentityOptions } from './derive.ts'
+export { ERR_IDENTITY_INVALID_DERIVATION, ERR_IDENTITY_INVALID_PHRASE } from '../errors.ts'

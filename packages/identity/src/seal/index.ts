@@ -23,3 +23,8 @@ export {
 } from './encryption-key.ts'
 export { openSealed, type SealComponents, sealTo, sealToDid, type SealToOptions } from './seal.ts'
 export { DEFAULT_MAX_PLAINTEXT_BYTES, SEAL_OVERHEAD_BYTES, SEAL_VERSION } from './seal.ts'
+export {
+  ERR_IDENTITY_CANNOT_OPEN,
+  ERR_IDENTITY_SEALED_MALFORMED,
+  ERR_IDENTITY_SEALED_TOO_LARGE
+} from '../errors.ts'

@@ -2,7 +2,7 @@
 import { KwaaiError } from '@kwaai/interface'
 import { ERR_IDENTITY_NOT_CANONICAL } from '../errors.ts'
 import type { LoadedDocument } from './contexts.ts'
-import { loadPeer } from './peers.ts'
+import { missingPeer } from './peers.ts'
 
 // Deep comparisons of blank nodes for one document: poison graphs need exponentially many. Own choice: so many take
 // about a second in a browser, and are enough for five hundred objects that look alike.
@@ -18,9 +18,8 @@ export async function canonicalizeRdf(
   documentLoader: (url: string) => Promise<LoadedDocument>,
   signal?: AbortSignal
 ): Promise<string> {
-  const { cryptosuite } = await loadPeer(
-    '@digitalbazaar/eddsa-rdfc-2022-cryptosuite',
-    import('@digitalbazaar/eddsa-rdfc-2022-cryptosuite')
+  const { cryptosuite } = await import('@digitalbazaar/eddsa-rdfc-2022-cryptosuite').catch(
+    missingPeer('@digitalbazaar/eddsa-rdfc-2022-cryptosuite')
   )
   try {
     return await cryptosuite.canonize(document, {

@@ -19,7 +19,7 @@ import {
   type KnownContexts,
   type LoadedDocument
 } from './contexts.ts'
-import { loadPeer } from './peers.ts'
+import { missingPeer } from './peers.ts'
 
 /** Which proofs of others are verified. */
 export interface ForeignProofsInit {
@@ -98,7 +98,7 @@ async function ask(
   { foreignSuites, contexts }: ForeignProofsInit,
   options: VerifyProofsOptions
 ): Promise<true | string | undefined> {
-  const vc = await loadPeer('@digitalbazaar/vc', import('@digitalbazaar/vc'))
+  const vc = await import('@digitalbazaar/vc').catch(missingPeer('@digitalbazaar/vc'))
   const asked = {
     // It writes into what it is given.
     suite: foreignSuites === undefined ? [await defaultSuite()] : [...foreignSuites],
@@ -129,10 +129,9 @@ async function ask(
 
 async function defaultSuite(): Promise<object> {
   const [{ DataIntegrityProof }, { cryptosuite }] = await Promise.all([
-    loadPeer('@digitalbazaar/data-integrity', import('@digitalbazaar/data-integrity')),
-    loadPeer(
-      '@digitalbazaar/eddsa-rdfc-2022-cryptosuite',
-      import('@digitalbazaar/eddsa-rdfc-2022-cryptosuite')
+    import('@digitalbazaar/data-integrity').catch(missingPeer('@digitalbazaar/data-integrity')),
+    import('@digitalbazaar/eddsa-rdfc-2022-cryptosuite').catch(
+      missingPeer('@digitalbazaar/eddsa-rdfc-2022-cryptosuite')
     )
   ])
   return new DataIntegrityProof({ cryptosuite })

@@ -76,3 +76,4 @@ export {
   type VerifyKwaaiLegacyOptions
 } from './network-types/kwaai-legacy.ts'
 export { ERR_IDENTITY_NETWORK_CREDENTIAL_INVALID } from '../errors.ts'
+export { ERR_IDENTITY_INVALID_PROOF } from '../errors.ts'
