@@ -146,15 +146,26 @@ describe('a schema is not used that', () => {
     ['doubles its work at each step', { $defs: doubling, $ref: '#/$defs/s0' }],
     ['forms a circle', { $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } }],
     ['has a dynamic reference', { $dynamicRef: '#x' }],
+    [
+      'leads its references elsewhere',
+      { properties: { a: { $id: 'https://example.org/x', $ref: '#/$defs/a' } } }
+    ],
     ['repeats what repeats', { pattern: '^(a+)+$' }],
     ['repeats what chooses', { pattern: '^(a|a)*$' }],
+    ['repeats what is optional', { pattern: '^(a?a?)*$' }],
     ['repeats it further in', { pattern: '^((?:a*)b?)*$' }],
     ['looks back', { pattern: '(a)\\1' }],
     ['looks around', { pattern: '(?=a)b' }],
-    ['repeats often', { pattern: 'a*a*a*a*a*' }],
+    ['repeats often', { pattern: 'a*a*a*b' }, 'a'.repeat(400)],
+    ['repeats often up to a number', { pattern: `${'a{0,900}'.repeat(3)}b` }, 'a'.repeat(400)],
     ['repeats much', { pattern: 'a{5000}' }],
+    ['has many optional parts', { pattern: `${'a?'.repeat(30)}b` }, 'a'.repeat(30)],
+    ['has many choices', { pattern: `${'(a|a)'.repeat(30)}b` }, 'a'.repeat(30)],
+    ['lays patterns over many texts', { pattern: 'a*a*b' }, Array(100).fill('a'.repeat(1_000))],
     ['has such a name', { patternProperties: { '(a+)+$': {} } }],
-    ['has patterns for long texts', { pattern: 'a+' }, { text: 'a'.repeat(2_000) }]
+    ['has patterns for long texts', { pattern: 'a+' }, { text: 'a'.repeat(2_000) }],
+    ['compares many items', { uniqueItems: true }, Array(2_000).fill(0)],
+    ['asks much of many parts', { items: { allOf: Array(2_000).fill({}) } }, Array(2_000).fill(0)]
   ])('%s', (_name, schema, instance = {}) => {
     expect(schemaBoundsFault(schema, instance)).toEqual(expect.any(String))
   })
@@ -164,10 +175,15 @@ describe('a schema is not used that', () => {
       '^[^@]+@[^@]+$',
       '^did:key:z[1-9A-HJ-NP-Za-km-z]{20,200}$',
       '^(?:red|green)$',
+      `^(${Array(40).fill('name').join('|')})$`,
+      '^[^@]+@[^@]+\\.[^@]+$',
       '^\\d{4}-\\d{2}-\\d{2}$',
       '^(https?)://[a-z.]+(/[a-z]+)?$'
     ])
-      expect([pattern, schemaBoundsFault({ pattern }, {})]).toEqual([pattern, undefined])
+      expect([pattern, schemaBoundsFault({ pattern }, Array(30).fill('a'.repeat(90)))]).toEqual([
+        pattern,
+        undefined
+      ])
     expect(
       schemaBoundsFault(
         { $defs: { a: {} }, properties: { x: { $ref: '#/$defs/a' }, y: { $ref: '#/$defs/a' } } },
