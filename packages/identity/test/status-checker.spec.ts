@@ -307,6 +307,23 @@ describe('a list that was fetched', () => {
     expect(fetches.map((at) => at.at(-1)).join('')).toBe('abcb')
   })
 
+  test('gives way to none that is older after it was dropped, nor to one of another issuer', async () => {
+    const other = 'https://example.org/other'
+    const old = await publish({ at: start - hour })
+    served.set(url, await publish({ set: [[7, 1]] }))
+    served.set(other, await publish({ url: other }))
+    const status = checker({ maxLists: 1 })
+    await ask(status, entry())
+    await ask(status, entry(7, { statusListCredential: other }))
+    served.set(url, old)
+    expect(await ask(status, entry())).toMatchObject({ code: 'STATUS_INVALID' })
+    served.set(url, await publish({ by: stranger }))
+    const theirs = { ...credentialWith(entry()), issuer: stranger.did }
+    expect(await status.check(theirs, { now: clock.now() })).toEqual({ ok: true })
+    served.set(url, await publish({ set: [[7, 1]] }))
+    expect(await ask(status, entry())).toMatchObject({ code: 'STATUS_REVOKED' })
+  })
+
   test('is waited for no longer than allowed, nor longer than the caller does', async () => {
     const never = createStatusChecker({}, { clock, fetchDocument: () => new Promise(() => undefined) })
     const late = ask(never, entry())

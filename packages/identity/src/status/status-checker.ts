@@ -49,6 +49,9 @@ interface Kept {
   fetchedAt: number
 }
 
+// The time of a list is remembered for so many times as many lists as are kept.
+const timesRemembered = 64
+
 // The worst comes first: a credential on several lists is told by it.
 const severity = [
   'STATUS_REVOKED',
@@ -82,16 +85,15 @@ export function createStatusChecker(
     ...(resolver === undefined ? {} : { resolver }),
     ...(contexts === undefined ? {} : { contexts })
   }
+  // By the issuer who is asked about and the URL, so that no list of another takes a place here.
   const lists = new Map<string, Kept>()
+  /** When the newest list known was made, also of those that are not kept any more. */
+  const newest = new Map<string, number>()
   const coming = new Map<string, Promise<PublishedList | NoList>>()
 
-  const keep = (url: string, kept: Kept): void => {
-    lists.delete(url)
-    lists.set(url, kept)
-    for (const oldest of lists.keys()) {
-      if (lists.size <= maxLists) return
-      lists.delete(oldest)
-    }
+  const keep = (name: string, kept: Kept): void => {
+    putLast(lists, name, kept, maxLists)
+    putLast(newest, name, kept.list.validFrom, maxLists * timesRemembered)
   }
 
   /** One fetch for all who wait for a list; none of them ends it for the others. */
@@ -123,10 +125,11 @@ export function createStatusChecker(
     credentialIssuer: string,
     { now, signal }: CallOptions & { now: number }
   ): Promise<PublishedList | NoList> => {
-    const before = lists.get(url)
+    const name = `${credentialIssuer} ${url}`
+    const before = lists.get(name)
     const age = before === undefined ? Infinity : clock.monotonic() - before.fetchedAt
     if (before !== undefined && age < Math.min(before.list.ttlMs, maxAgeMs)) {
-      keep(url, before)
+      keep(name, before)
       return before.list
     }
     const fetchedAt = clock.monotonic()
@@ -135,8 +138,8 @@ export function createStatusChecker(
       // What another one signed is judged below, and never takes the place of what is known.
       if (!mayPublish({ listIssuer: found.issuer, credentialIssuer })) return found
       // An older list than the one known would let a revoked credential stand again.
-      if (before === undefined || found.validFrom >= before.list.validFrom) {
-        keep(url, { list: found, fetchedAt })
+      if (found.validFrom >= (newest.get(name) ?? -Infinity)) {
+        keep(name, { list: found, fetchedAt })
         return found
       }
     }
@@ -196,6 +199,16 @@ export function createStatusChecker(
       }
       return outcomes.find(({ message }) => message !== undefined) ?? { ok: true }
     }
+  }
+}
+
+/** Puts an entry last, and drops the first where there are more than allowed. */
+function putLast<T>(map: Map<string, T>, name: string, value: T, most: number): void {
+  map.delete(name)
+  map.set(name, value)
+  for (const first of map.keys()) {
+    if (map.size <= most) return
+    map.delete(first)
   }
 }
 
