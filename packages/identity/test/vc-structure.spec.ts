@@ -160,6 +160,7 @@ const refused: Record<string, [CheckFault, object]> = {
   'an id of null': ['STRUCTURE_INVALID', { id: null }],
   'two ids': ['STRUCTURE_INVALID', { id: ['did:example:a', 'did:example:b'] }],
   'an id that is no URL': ['STRUCTURE_INVALID', { id: 'not-a-url' }],
+  'an id that is a web address to some readers': ['STRUCTURE_INVALID', { id: 'https:example.org' }],
   'an id under two names': ['STRUCTURE_INVALID', { id: 'did:example:a', '@id': 'did:example:b' }],
   'two ids of a subject': [
     'STRUCTURE_INVALID',
