@@ -77,7 +77,7 @@ function agreementMultibase(did: Did, publicKey: Uint8Array): string {
   return `z${encodeBase58(concatBytes(X25519_MULTICODEC, u))}`
 }
 
-/** The method did:key, for {@link createDidResolver} (which has it) and for the package `did-resolver`. */
+/** The method did:key, for `createDidResolver` of `@kwaai/identity/vc` (which has it) and for the package `did-resolver`. */
 export const didKeyMethods: DidMethods = {
   key: async (did, _parsed, _resolver, options) => {
     options.signal?.throwIfAborted()
