@@ -211,7 +211,8 @@ export function createPasskeyProvider(
         options.signal?.throwIfAborted()
         const passkey = await check(begun, answer, options)
         if (passkey === undefined) return bad
-        if (!(await passkeys.keep(passkey, options))) return tooMany
+        const kept = await passkeys.keep(passkey, begun['purpose'] === 'link', options)
+        if (!kept) return tooMany
         const { response } = answer as AuthenticationResponseJSON
         const said = { id: passkey.id, salt: begun['salt'], response }
         return {

@@ -23,8 +23,10 @@ export interface PasskeyStore {
   get(id: string, options: CallOptions): Promise<KeptPasskey | undefined>
   /** Keeps a new one for a while; false where there are too many. */
   register(passkey: KeptPasskey, options: CallOptions): Promise<boolean>
-  /** Keeps one for good, with what it says by now; false where there are too many. */
-  keep(passkey: KeptPasskey, options: CallOptions): Promise<boolean>
+  /**
+   * Keeps one with what it says by now: for good where it is linked, or was before. False where there are too many.
+   */
+  keep(passkey: KeptPasskey, linked: boolean, options: CallOptions): Promise<boolean>
 }
 
 const prefix = 'identity/passkey/kept/'
@@ -58,8 +60,10 @@ export function createPasskeyStore(
       const until = Math.ceil((clock.now() + DEFAULT_CEREMONY_MS) / 1000)
       return (await fresh.add(passkey.id, until, encode(passkey), options)) === 'added'
     },
-    async keep(passkey, options) {
+    async keep(passkey, linked, options) {
       if ((await store.get(prefix + passkey.id, options)) === undefined) {
+        // Who comes in with one that nobody linked does not make it stay.
+        if (!linked) return true
         count ??= await countAll(options)
         if (count >= maxPasskeys) return false
         count++
