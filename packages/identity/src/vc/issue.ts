@@ -5,9 +5,10 @@ import { eddsaJcs2022 } from '../data-integrity/eddsa-jcs.ts'
 import type { AddProofOptions, Cryptosuite, Proof } from '../data-integrity/types.ts'
 import { ERR_IDENTITY_INVALID_CREDENTIAL, identityError } from '../errors.ts'
 import { checkJson, type JsonObject } from '../json.ts'
+import { readStatusEntries } from '../status/status-entry.ts'
 import type { CheckFault, Credential } from './types.ts'
 import { publishedResourceFinding } from './related-resource.ts'
-import { dataModelOf, idOf } from './shape.ts'
+import { dataModelOf, idOf, isObject, listOf } from './shape.ts'
 import { credentialFault } from './structure.ts'
 import { checkTerms, type ExtraContexts } from './terms.ts'
 
@@ -38,7 +39,7 @@ const dataIntegrityV2 = 'https://w3id.org/security/data-integrity/v2'
 
 /**
  * Signs a credential. Its data model is that of its first context; an issuer that is left out is the signer. Nothing
- * is signed that {@link verify} would refuse for its structure, its terms, or its issuer.
+ * is signed that {@link verify} would refuse for its structure, its terms, its status entries, or its issuer.
  *
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_CREDENTIAL`, its details `{ check, code }` as in {@link VerifyResult}, and
  * whatever {@link addProof} throws.
@@ -54,6 +55,8 @@ export async function issue<
   if (terms !== undefined) refuse('structure', terms.code, terms.message)
   const resources = publishedResourceFinding(document)
   if (!resources.ok) refuse('schema', resources.code, resources.message)
+  const status = statusFault(document)
+  if (status !== undefined) refuse('status', 'STATUS_INVALID', status)
   const controller = controllerOf(signer, options.verificationMethod)
   if (idOf(document['issuer']) !== controller)
     refuse('controller', 'ISSUER_NOT_CONTROLLER', `Its issuer is not ${controller}, who signs`)
@@ -63,6 +66,16 @@ export async function issue<
     ...(proofId === undefined ? {} : { id: proofId })
   })
   return issued as object as IssuedCredential<T>
+}
+
+/** Entries of Bitstring Status Lists have to be well-formed; those of other types are for whoever knows the type. */
+function statusFault(document: JsonObject): string | undefined {
+  const credentialStatus = listOf(document['credentialStatus']).filter(
+    (entry) => isObject(entry) && entry['type'] === 'BitstringStatusListEntry'
+  )
+  if (credentialStatus.length === 0) return undefined
+  const read = readStatusEntries({ ...document, credentialStatus } as object as Credential)
+  return typeof read === 'string' ? read : undefined
 }
 
 /** Members that are `undefined` are no members of JSON. */

@@ -55,7 +55,7 @@ export async function verifyPresentation(
   const holder = idOf(document['holder']) ?? proofs.find(({ ok }) => ok)?.controller
   // Nothing is asked for on behalf of somebody whose signature does not hold.
   const credentials = await credentialsOf(document, holder, settled, structure.ok && proof.ok)
-  const controller = signerFinding(document, proofs, credentials, settled)
+  const controller = signerFinding(document, proofs, settled)
   const own = { structure, proof, controller }
   const checks = [
     ...(['structure', 'proof', 'controller', 'period', 'status', 'schema', 'issuerPolicy'] as const).map(
@@ -118,7 +118,6 @@ async function credentialsOf(
 function signerFinding(
   document: JsonObject,
   proofs: readonly ProofOutcome[],
-  credentials: readonly VerifyResult[],
   options: SettledPresentation
 ): Finding {
   const said = idOf(document['holder'])
@@ -132,12 +131,6 @@ function signerFinding(
     !(said === undefined ? signers.has(options.holder) : said === options.holder)
   )
     return failed('HOLDER_NOT_SIGNER', 'The presentation is by another than the holder who was expected')
-  // VC Data Model 2.0, section 4.13.4: who presents what he issued himself has to say that he is the holder.
-  if (
-    said === undefined &&
-    credentials.some(({ issuer }) => issuer !== undefined && signers.has(issuer as never))
-  )
-    return failed('HOLDER_NOT_SIGNER', 'Who presents a credential of his own has to be named as the holder')
   return fine
 }
 
