@@ -98,7 +98,8 @@ export function checkJson(value: unknown, maxDepth: number = defaultMaxDepth): a
     return
   }
   const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) refuse('an object is not a plain one')
+  if (prototype !== Object.prototype && prototype !== null)
+    refuse('an object is not a plain one, such as a Date')
   for (const name of Object.keys(value)) {
     if (name === '__proto__') refuse('the name "__proto__" is not allowed')
     if (!name.isWellFormed()) refuse('a name has half of a surrogate pair')
@@ -133,7 +134,8 @@ function canonical(value: unknown, depth: number): string {
     return `${text}]`
   }
   const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) refuse('an object is not a plain one')
+  if (prototype !== Object.prototype && prototype !== null)
+    refuse('an object is not a plain one, such as a Date')
   let text = '{'
   for (const name of Object.keys(value).sort()) {
     const member = (value as Record<string, unknown>)[name]

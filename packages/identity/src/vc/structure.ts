@@ -60,7 +60,7 @@ export function presentationFault(presentation: Json): string | undefined {
 
 function contextFault(document: Json): string | undefined {
   const context = document['@context']
-  if (!Array.isArray(context)) return 'The @context is not an ordered set'
+  if (!Array.isArray(context)) return 'The @context is not a list (an ordered set)'
   if (dataModelOf(document) === undefined) return `The first @context is not ${CREDENTIALS_V2}`
   for (const item of context as readonly unknown[])
     if (!isObject(item) && !isUrl(item)) return 'An item of the @context is neither a URL nor an object'
