@@ -9,7 +9,7 @@ import {
   type SealedStore,
   type SubjectKeyVault
 } from '@kwaai/audit'
-import { didFromPeerId } from '@kwaai/identity'
+import { parseDid } from '@kwaai/identity'
 import type { CallOptions, Clock, Random, Signer } from '@kwaai/interface'
 import { systemClock, systemRandom } from '@kwaai/interface/memory'
 import { lock } from './model/file-lock.ts'
@@ -86,6 +86,19 @@ export interface NodeAuditEntry {
   data: object
 }
 
+/**
+ * The one name under which somebody is known here: the did:key behind a peer id, a did:peer or a DID URL. Other names
+ * stay as they are.
+ */
+export function subjectNamed(text: string): string {
+  const did = /^did:[a-z0-9]+:[^/?#]+/.exec(text)?.[0] ?? text
+  try {
+    return parseDid(did)
+  } catch {
+    return did
+  }
+}
+
 /** Appends one entry to an open log. */
 export async function record(
   audit: NodeAudit,
@@ -93,7 +106,8 @@ export async function record(
   options: CallOptions = {}
 ): Promise<void> {
   const bytes = new TextEncoder().encode(JSON.stringify(data))
-  await audit.log.append({ kind, data: bytes, ...(subject !== undefined && { subject }) }, options)
+  const about = subject === undefined ? {} : { subject: subjectNamed(subject) }
+  await audit.log.append({ kind, data: bytes, ...about }, options)
 }
 
 /** Appends one entry to the log of a data folder: for commands that change something and end. */
@@ -161,7 +175,8 @@ export const keyScopes: readonly SealedScope[] = [
 export function subjectOfCredential(credential: { credentialSubject?: unknown }): string | undefined {
   const [first] = [credential.credentialSubject].flat() as ({ id?: unknown } | undefined)[]
   const id = first?.id
-  return typeof id === 'string' && id !== '' && Buffer.byteLength(id) <= 512 ? id : undefined
+  if (typeof id !== 'string' || id === '' || Buffer.byteLength(id) > 512) return undefined
+  return subjectNamed(id)
 }
 
 /** A credential belongs to its subject; one that names nobody to itself, `credential:<id>`. */
@@ -175,7 +190,7 @@ export const credentialScopes: readonly SealedScope[] = [
   }
 ]
 
-/** A grant belongs to whom it was given. */
+/** A grant belongs to whom it was given; which nodes honour it besides its owner, to the first of these. */
 export const grantScopes: readonly SealedScope[] = [
   {
     prefix: 'grant/kept/',
@@ -184,19 +199,18 @@ export const grantScopes: readonly SealedScope[] = [
       const read = await readGrant(value)
       return read.ok ? read.grant.claims.aud : undefined
     }
+  },
+  {
+    prefix: 'grant/peers/',
+    ofValue: async (value) => (JSON.parse(Buffer.from(value).toString()) as string[])[0]
   }
 ]
 
-/** What an issuer has seen of a peer belongs to that peer. */
-export const observationScopes: readonly SealedScope[] = [{ prefix: 'observed/', subjectOf: didOfPeer }]
-
-function didOfPeer(peer: string): string {
-  try {
-    return didFromPeerId(peer)
-  } catch {
-    return peer
-  }
-}
+/** What an issuer has seen of a peer, and issued to it, belongs to that peer. */
+export const observationScopes: readonly SealedScope[] = [
+  { prefix: 'observed/', subjectOf: subjectNamed },
+  { prefix: 'given/', subjectOf: (rest) => subjectNamed(rest.slice(rest.indexOf('/') + 1)) }
+]
 
 /** Every file of a data folder that holds something of persons besides the audit log, by its name. */
 export const sealedFiles: Readonly<Record<string, readonly SealedScope[]>> = {

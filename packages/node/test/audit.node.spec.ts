@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseCheckpoint, parseNote } from '@kwaai/audit'
 import { createIdentity } from '@kwaai/identity'
-import { createGrant } from '@kwaai/identity/grant'
+import { createGrant, createRevocation, delegateGrant } from '@kwaai/identity/grant'
 import type { Credential } from '@kwaai/identity/vc'
 import { systemClock } from '@kwaai/interface/memory'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { answerScopes, openAudit, openSealedFile } from '../src/audit.ts'
+import { answerScopes, appendAudit, openAudit, openSealedFile } from '../src/audit.ts'
 import { openCredentials } from '../src/credentials/credential-folder.ts'
 import { openGrants } from '../src/grants/grant-folder.ts'
 import { createNode, type Node } from '../src/index.ts'
+import { createIssuing } from '../src/issuer/issuing.ts'
 import { createObservationLog } from '../src/issuer/observations.ts'
 import { loadIdentity } from '../src/node-key.ts'
 import { createFileStore } from '../src/store/file-store.ts'
@@ -111,10 +112,28 @@ describe('a person', () => {
       await observations.probed(new Map([[her.peerId, true]]))
       expect((await credentials.find(credentialId)).credential).toEqual(member)
       expect(await observations.peers()).toEqual([her.peerId])
+      const issuing = createIssuing(
+        { minProbes: 1 },
+        {
+          signer: folderKeys,
+          observations,
+          store: credentials.notes,
+          registry: async () => undefined,
+          allocate: async () => [],
+          record: credentials.record,
+          clock: systemClock
+        }
+      )
+      expect(await issuing.issue(her.did, 'UptimeCredential')).toHaveProperty('credential')
       await credentials.close()
       const exp = Math.floor(systemClock.now() / 1_000) + 3_600
       const grants = await openGrants(dataDir, { clock: systemClock })
-      await grants.keep(await createGrant(folderKeys, { aud: her.did, cmd: '/shard', policy: [], exp }))
+      const given = await createGrant(folderKeys, { aud: her.did, cmd: '/shard', policy: [], exp })
+      await grants.keep(given, [her.did])
+      expect(await grants.subjectsOf(her.did)).toEqual([her.did, folderKeys.did])
+      const claims = { aud: createIdentity().did, cmd: '/shard', policy: [], exp }
+      const statement = await createRevocation(her, await delegateGrant(her, given, claims))
+      expect(await grants.revocations.add(statement)).toMatchObject({ ok: true })
       expect(await grants.list()).toHaveLength(1)
       await grants.close()
       const hersToo = [her.did, her.peerId, 'Quixi of the Quays']
@@ -132,7 +151,7 @@ describe('a person', () => {
       expect((await readFile(bundle)).includes(shapesOf(purpose)[0] as Buffer)).toBe(false)
       expect((await readFile(accountBundle)).toString()).toContain(hers.id)
       const before = await json('audit', 'verify')
-      expect(before).toMatchObject({ valid: true, size: 6 })
+      expect(before).toMatchObject({ valid: true, size: 7 })
 
       const receipt = join(folder, 'alice.receipt')
       expect(await run('audit', 'erase', alice, '--out', receipt)).toContain('What this does not reach')
@@ -159,12 +178,12 @@ describe('a person', () => {
       const tiles = join(folder, 'tiles')
       await run('audit', 'export', '--tiles', tiles)
       const after = await json('audit', 'verify', '--tiles', tiles, '--key', key)
-      expect(after).toMatchObject({ valid: true, size: 9, origin: before['origin'] })
+      expect(after).toMatchObject({ valid: true, size: 10, origin: before['origin'] })
       expect(await traces(tiles, planted)).toEqual([])
       await node.stop()
       node = undefined
       expect(await traces(dataDir, planted)).toEqual([])
-      expect(await json('audit', 'verify')).toMatchObject({ valid: true, size: 9 })
+      expect(await json('audit', 'verify')).toMatchObject({ valid: true, size: 10 })
     }
   )
 })
@@ -180,6 +199,19 @@ test('the search finds a text in every shape', async () => {
     expect(await traces(folder, [name])).toContain(`planted: ${name}`)
   }
   await rm(place)
+})
+
+test('who is known by several spellings is one, and what was kept in the clear goes too', async () => {
+  const dir = join(folder, 'names')
+  const { did, peerId } = createIdentity({ seed: new Uint8Array(32).fill(9) })
+  await appendAudit(dir, { kind: 'meter/read', subject: `did:peer:${peerId}`, data: { note } })
+  await appendAudit(dir, { kind: 'meter/read', subject: `${did}#key`, data: { note } })
+  const old = createFileStore({ path: join(dir, 'issuer.log') })
+  await old.put(`given/UptimeCredential/${did}`, new TextEncoder().encode(JSON.stringify({ did })))
+  await old[Symbol.asyncDispose]()
+  const { status, stdout } = await runMain(['audit', 'erase', peerId, '--json', '--data-dir', dir])
+  expect([status, JSON.parse(stdout)]).toMatchObject([0, { erased: [{ subject: did, entries: 2 }] }])
+  expect(await traces(dir, [did, peerId, note])).toEqual([])
 })
 
 describe('kwaai audit', () => {
@@ -224,8 +256,13 @@ describe('kwaai audit', () => {
       const { status, stderr } = await runMain(['audit', ...args, '--data-dir', dataDir])
       expect([status, stderr]).toEqual([2, expect.stringContaining(words)])
     }
-    const missing = await runMain(['audit', 'erase', 'nobody', '--data-dir', dataDir])
+    const missing = await runMain(['audit', 'erase', 'nobody', '--json', '--data-dir', dataDir])
     expect([missing.status, missing.stderr]).toEqual([1, expect.stringContaining('nothing is kept here')])
+    const told = { code: 'ERR_AUDIT_NOT_FOUND', message: expect.stringContaining('nothing is kept here') }
+    expect(JSON.parse(missing.stdout)).toEqual(told)
+    // A file without an end is not read to its end.
+    const endless = await runMain(['audit', 'verify', '/dev/zero', '--data-dir', dataDir])
+    expect([endless.status, endless.stderr]).toEqual([1, expect.stringContaining('it is above')])
   })
 })
 

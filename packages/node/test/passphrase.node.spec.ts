@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process'
 import { PassThrough, type Duplex } from 'node:stream'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { askPassphrase, givenPassphrase, newPassphrase, passphraseOptions } from '../src/cli/passphrase.ts'
+import { readBytes } from '../src/cli/input.ts'
 import { parseOptions } from '../src/cli/options.ts'
 import type { Io } from '../src/cli/terminal.ts'
 
@@ -90,6 +92,27 @@ describe('a passphrase', () => {
       })
     }
   })
+
+  test.skipIf(process.platform === 'win32')(
+    'comes once out of a pipe, which is not waited for without end',
+    async () => {
+      const pipe = join(folder, 'pipe')
+      execFileSync('mkfifo', ['-m', '600', pipe])
+      const at = terminal()
+      const options = parseOptions('up', ['--passphrase-file', pipe], passphraseOptions, 0)
+      const reading = givenPassphrase(options, at.io)
+      await writeFile(pipe, 'correct horse\n')
+      expect(await reading).toBe('correct horse')
+      // Who asks again gets what came: there is nobody who would write it a second time.
+      expect(await givenPassphrase(options, at.io)).toBe('correct horse')
+      const silent = given(['--passphrase-file', pipe], at)
+      at.end.abort(new Error('asked to end'))
+      await expect(silent).rejects.toThrow('asked to end')
+      const waiting = readBytes(pipe, { maxBytes: 10, signal: terminal().io.signal, waitMs: 1 })
+      await expect(waiting).rejects.toThrow('nobody writes into this pipe')
+      await expect(given(['--passphrase-file', '/dev/zero'], terminal())).rejects.toThrow('up to 1024 bytes')
+    }
+  )
 
   test('is asked for on a terminal, where nothing of it shows', async () => {
     const at = terminal()

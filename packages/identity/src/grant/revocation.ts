@@ -32,8 +32,8 @@ export async function createRevocation(signer: Signer, grant: Grant): Promise<Ui
 export interface RevokedGrant {
   /** The grant's id. */
   id: string
-  /** Who revoked it. */
-  by: Did
+  /** Who revoked it, where it was whose resource it is about; others are not named, so that nothing of them is kept. */
+  by?: Did
   /** Seconds since 1970 until which it would have held. */
   exp: number
 }
@@ -99,9 +99,10 @@ export function createRevocations(
         return no('SUBJECT_FOREIGN', 'its grant is about what others own')
       }
       const exp = Math.min(...chain.map((link) => link.claims.exp))
-      const revoked: RevokedGrant = { id: claims.revoke, by: claims.iss, exp }
+      const byOwner = claims.iss === root.claims.sub
+      const revoked: RevokedGrant = { id: claims.revoke, ...(byOwner && { by: claims.iss }), exp }
       if (exp < components.clock.now() / 1000) return { ok: true, revoked }
-      const set = claims.iss === root.claims.sub ? owners : others
+      const set = byOwner ? owners : others
       const value = new TextEncoder().encode(canonicalizeJson(revoked))
       const outcome = await set.add(revoked.id, exp, value, options)
       return outcome === 'full' ? no('FULL', 'there is no room for more revocations') : { ok: true, revoked }

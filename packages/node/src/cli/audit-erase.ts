@@ -1,8 +1,8 @@
 import { ERASURE_LIMITS, eraseSubject, verifyErasureReceipt } from '@kwaai/audit'
 import { KwaaiError } from '@kwaai/interface'
-import { openSealedFile, sealedFiles } from '../audit.ts'
+import { openSealedFile, sealedFiles, subjectNamed } from '../audit.ts'
 import { writeOut } from './audit-export.ts'
-import { misuse, openSigned, subjectOfText, type AuditVerb } from './audit-verb.ts'
+import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
 
 /** `kwaai audit erase` */
@@ -17,10 +17,15 @@ export const erase: AuditVerb = {
     if (out !== undefined && args.length > 1) throw misuse('Cannot write several receipts into one file')
     await using audit = await openSigned(context)
     const policy = await audit.log.policy()
+    // What an older version kept in the clear no key would take with it.
+    for (const [name, scopes] of Object.entries(sealedFiles)) {
+      await using file = openSealedFile(dataDir, name, scopes)
+      await file.takeOver({ signal: io.signal })
+    }
     const erased: { subject: string; entries: number; tombstone: number; receipt: string }[] = []
     const unknown: string[] = []
     try {
-      for (const subject of args.map(subjectOfText)) {
+      for (const subject of new Set(args.map(subjectNamed))) {
         const bytes = await eraseSubject(audit.log, subject, { signal: io.signal }).catch(
           (error: unknown) => {
             // Of several names of one person not each has to be known here.

@@ -2,9 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { exportSubject, formatNoteKey } from '@kwaai/audit'
 import type { JsonObject } from '@kwaai/identity'
-import { openSealedFile, sealedFiles } from '../audit.ts'
+import { openSealedFile, sealedFiles, subjectNamed } from '../audit.ts'
 import { folderUnusable } from '../errors.ts'
-import { misuse, openSigned, subjectOfText, type AuditVerb } from './audit-verb.ts'
+import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
 import { parseWhole } from './options.ts'
 
@@ -44,7 +44,7 @@ export const exportAudit: AuditVerb = {
   maxArgs: 1,
   async run(context) {
     const { args, options, io, dataDir } = context
-    const subject = args[0] === undefined ? undefined : subjectOfText(args[0])
+    const subject = args[0] === undefined ? undefined : subjectNamed(args[0])
     const folder = options.text('tiles')
     if ((subject === undefined) === (folder === undefined))
       throw misuse('Cannot export: name either a person (a DID or an account) or --tiles <folder>')

@@ -1,5 +1,4 @@
 import type { LogPolicy, NoteKey } from '@kwaai/audit'
-import { parseDid } from '@kwaai/identity'
 import { openAudit, type NodeAudit } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { loadIdentity } from '../node-key.ts'
@@ -28,15 +27,6 @@ export interface AuditVerb {
 /** Opens the node's log with the node's key, so that it can sign. */
 export async function openSigned({ dataDir, options, io }: AuditContext): Promise<NodeAudit> {
   return openAudit(dataDir, { signer: await loadIdentity(dataDir, await keyOptionsOf(options, io)) })
-}
-
-/** Whom a command line means: a DID under any of its names, or an account. */
-export function subjectOfText(text: string): string {
-  try {
-    return parseDid(text)
-  } catch {
-    return text
-  }
 }
 
 /** A log by the key it signs with. */

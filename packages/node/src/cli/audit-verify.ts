@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { readFile } from 'node:fs/promises'
 import {
   formatNoteKey,
   parseNoteKey,
@@ -16,6 +15,8 @@ import { KwaaiError } from '@kwaai/interface'
 import { openSigned, policyOf, type AuditContext, type AuditVerb } from './audit-verb.ts'
 import { nodeError } from '../errors.ts'
 import { tell } from './identity-verb.ts'
+import { readInput } from './input.ts'
+import type { Io } from './terminal.ts'
 
 const maxFileBytes = 80 * 2 ** 20
 
@@ -47,7 +48,7 @@ export const verifyAudit: AuditVerb = {
     const seenFile = options.text('seen')
     const more = {
       signal: io.signal,
-      ...(seenFile !== undefined && { seen: (await read(seenFile)).toString() })
+      ...(seenFile !== undefined && { seen: (await read(seenFile, io)).toString() })
     }
     const [file] = args
     const folder = options.text('tiles')
@@ -57,16 +58,20 @@ export const verifyAudit: AuditVerb = {
         context,
         policy,
         file === undefined
-          ? await verifyFiles((path) => readIfThere(join(folder as string, ...path.split('/'))), policy, more)
-          : await verifyFile(await read(file), policy)
+          ? await verifyFiles(
+              (path) => readIfThere(join(folder as string, ...path.split('/')), io),
+              policy,
+              more
+            )
+          : await verifyFile(await read(file, io), policy)
       )
     }
     await using audit = await openSigned(context)
     const policy = key === undefined ? await audit.log.policy() : policyOf(key)
-    if (file !== undefined) return report(context, policy, await verifyFile(await read(file), policy))
+    if (file !== undefined) return report(context, policy, await verifyFile(await read(file, io), policy))
     if (folder !== undefined) {
       const reader = (path: string): Promise<Uint8Array | undefined> =>
-        readIfThere(join(folder, ...path.split('/')))
+        readIfThere(join(folder, ...path.split('/')), io)
       return report(context, policy, await verifyFiles(reader, policy, more))
     }
     await audit.log.checkpoint({ signal: io.signal })
@@ -130,21 +135,15 @@ function report({ options, io }: AuditContext, policy: LogPolicy, result: Checke
   return 0
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return readFile(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw unreadable(path, error)
+async function readIfThere(path: string, io: Io): Promise<Uint8Array | undefined> {
+  return read(path, io).catch((error: Error) => {
+    if ((error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined
+    throw error
   })
 }
 
-async function read(path: string): Promise<Buffer> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw unreadable(path, error)
-  })
-  if (bytes.length > maxFileBytes) throw unreadable(path, new Error(`it is above ${maxFileBytes} bytes`))
-  return bytes
-}
-
-function unreadable(path: string, cause: unknown): Error {
-  return nodeError('ERR_NODE_FILE_UNREADABLE', `Cannot read ${path}: ${(cause as Error).message}`, { cause })
+async function read(path: string, io: Io): Promise<Buffer> {
+  const bytes = await readInput(path, io, maxFileBytes + 1)
+  if (bytes.length <= maxFileBytes) return Buffer.from(bytes)
+  throw nodeError('ERR_NODE_FILE_UNREADABLE', `Cannot read ${path}: it is above ${maxFileBytes} bytes`)
 }

@@ -34,8 +34,12 @@ export const show: GrantVerb = {
   async run(context) {
     const { options, argument, io, folder } = context
     const grant = await grantOf(argument as string, context)
-    if (options.flag('keep'))
+    if (options.flag('keep')) {
       await folder.keep(grant, options.list('for').map(didOfText), { signal: io.signal })
+      const { id, claims } = grant
+      const entry = { kind: 'grant/received', subject: claims.iss, data: { id, claims } }
+      await folder.record(entry, { signal: io.signal })
+    }
     const state = await stateOf(grant, context)
     const facts = { ...state, chain: grant.chain, grant: grantToText(grant) }
     io.stdout.write(

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { appendAudit } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { writeSecretFile } from '../key-files.ts'
 import { keyBytes, openKey, readKey, type KeyName, type StoredKey } from '../node-key.ts'
@@ -80,6 +81,10 @@ export const exportKey: IdentityVerb = {
         io.env
       )
     const { did, bytes } = await exported(dataDir, name, stored, format, options, io)
+    const data = { name, did, format }
+    // Somebody stands behind the controller's key; the node's is about nobody.
+    const about = name === 'controller' ? { subject: did } : {}
+    await appendAudit(dataDir, { kind: 'identity/exported', data, ...about }, { signal: io.signal })
     if (out !== undefined) {
       const path = resolve(out)
       await writeSecretFile(path, bytes)

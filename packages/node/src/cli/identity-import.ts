@@ -1,6 +1,7 @@
 import { createIdentity, seedFromProtobuf, type Identity } from '@kwaai/identity'
 import { looksSealed, readSealedFacts } from '@kwaai/identity/keystore'
 import { systemClock } from '@kwaai/interface/memory'
+import { appendAudit } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
 import {
@@ -113,6 +114,10 @@ export const importKey: IdentityVerb = {
       keep(dataDir, name, imported, options, io, keyOptions)
     )
     const path = keyPath(dataDir, name)
+    const data = { name, did, changed, encrypted }
+    // Somebody stands behind the controller's key; the node's is about nobody.
+    const about = name === 'controller' ? { subject: did } : {}
+    await appendAudit(dataDir, { kind: 'identity/imported', data, ...about }, { signal: io.signal })
     tell(options, io, { did, peerId, path, changed, encrypted, ...(aside === undefined ? {} : { aside }) }, [
       changed
         ? `${did} is in ${path} (${encrypted ? 'encrypted' : 'not encrypted'})`

@@ -1,6 +1,7 @@
 import type { Identity } from '@kwaai/identity'
 import { createPhrase, identityFromPhrase } from '@kwaai/identity/phrase'
 import { systemClock } from '@kwaai/interface/memory'
+import { appendAudit } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
 import { keyBytes, keyPath, keysOf, openKey, readKey, standingKey, type KeyOptions } from '../node-key.ts'
@@ -59,6 +60,8 @@ async function keepKeys(
     await keys.put('identity', bytes, { replace: stored !== undefined, ...call })
   }
   await keepCredential(dataDir, binding, call)
+  const data = { controller: controller.did, node: node.did }
+  await appendAudit(dataDir, { kind: 'identity/kept', subject: controller.did, data }, call)
   return { controller, node, nodeFromPhrase: node.did === derived.did, aside }
 }
 

@@ -85,6 +85,7 @@ export async function serveIssuer(options: ParsedOptions, io: Io): Promise<numbe
         store: folder.notes,
         registry,
         allocate: (call) => folder.allocate(signer, call),
+        record: (entry, call) => folder.record(entry, call),
         clock
       }
     )

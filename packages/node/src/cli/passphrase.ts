@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises'
 import { nodeError } from '../errors.ts'
+import { readBytes } from './input.ts'
 import type { OptionSpec, ParsedOptions } from './options.ts'
 import type { Io } from './terminal.ts'
 
@@ -21,29 +21,19 @@ function refuse(path: string, why: string, cause?: unknown): Error {
 
 /** The one line of a file, or of a pipe, without the newline at its end. */
 async function readPassphraseFile(path: string, io: Io): Promise<string> {
-  const buffer = new Uint8Array(maxPassphraseBytes + 3)
-  let length = 0
-  try {
-    const file = await open(path, 'r')
-    try {
-      const facts = await file.stat()
-      if (process.platform !== 'win32' && facts.isFile() && (facts.mode & othersMayRead) !== 0)
-        io.stderr.write(`Others can read ${path}: chmod 600 closes it to them.\n`)
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, length, buffer.length - length)
-        length += bytesRead
-        if (bytesRead === 0 || length === buffer.length) break
-      }
-    } finally {
-      await file.close()
+  const maxBytes = maxPassphraseBytes + 3
+  const { bytes: buffer, facts } = await readBytes(path, { maxBytes, signal: io.signal }).catch(
+    (error: unknown) => {
+      io.signal.throwIfAborted()
+      throw refuse(path, (error as Error).message, error)
     }
-  } catch (error) {
-    throw refuse(path, (error as Error).message, error)
-  }
-  if (length === buffer.length) throw refuse(path, `a passphrase has up to ${maxPassphraseBytes} bytes`)
+  )
+  if (process.platform !== 'win32' && facts.isFile() && (facts.mode & othersMayRead) !== 0)
+    io.stderr.write(`Others can read ${path}: chmod 600 closes it to them.\n`)
+  if (buffer.length === maxBytes) throw refuse(path, `a passphrase has up to ${maxPassphraseBytes} bytes`)
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length))
+    text = new TextDecoder('utf-8', { fatal: true }).decode(buffer)
   } catch (error) {
     throw refuse(path, 'it is not text in UTF-8', error)
   }
@@ -54,10 +44,17 @@ async function readPassphraseFile(path: string, io: Io): Promise<string> {
   return line
 }
 
+// Of each command line: a pipe gives what it has once.
+const read = new WeakMap<ParsedOptions, Promise<string>>()
+
 /** The passphrase a command line names: of a file, else of the environment. An empty variable is none. */
 export async function givenPassphrase(options: ParsedOptions, io: Io): Promise<string | undefined> {
   const path = options.text('passphrase-file')
-  if (path !== undefined) return readPassphraseFile(path, io)
+  if (path !== undefined) {
+    const reading = read.get(options) ?? readPassphraseFile(path, io)
+    read.set(options, reading)
+    return reading
+  }
   return io.env['KWAAI_PASSPHRASE'] || undefined
 }
 

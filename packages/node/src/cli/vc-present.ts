@@ -34,10 +34,14 @@ export const present: VcVerb = {
       }
       credentials.push(credential)
     }
-    writeDocument(
-      context,
-      await presentCredentials(credentials, holder, { challenge, domain, now: systemClock.now() })
-    )
+    const presentation = await presentCredentials(credentials, holder, {
+      challenge,
+      domain,
+      now: systemClock.now()
+    })
+    const entry = { kind: 'credential/presented', subject: holder.did, data: { ids: args, domain } }
+    await folder.record(entry, { signal: io.signal })
+    writeDocument(context, presentation)
     note(context, `Signed for ${domain}; good for this challenge alone.`)
     return 0
   }

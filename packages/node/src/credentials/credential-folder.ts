@@ -124,15 +124,10 @@ export function openCredentials(
       const id = idOf(credential)
       const entry: KeptCredential = { id, origin, keptAt: clock.now(), credential }
       await kept.put(prefix + id, encoder.encode(JSON.stringify(entry)), options)
-      if (origin === 'issued') {
-        const subject = subjectOfCredential(credential)
-        const data = { id, type: credential.type }
-        await record(
-          audit,
-          { kind: 'credential/issued', data, ...(subject !== undefined && { subject }) },
-          options
-        )
-      }
+      const subject = subjectOfCredential(credential)
+      const data = { id, type: credential.type }
+      const kind = `credential/${origin}`
+      await record(audit, { kind, data, ...(subject !== undefined && { subject }) }, options)
       return entry
     },
     statusUrl,

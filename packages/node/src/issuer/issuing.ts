@@ -2,6 +2,7 @@ import { peerIdFromDid } from '@kwaai/identity'
 import type { StatusRegistry } from '@kwaai/identity/status'
 import { issue, networkCredential, type Credential, type StatusEntry } from '@kwaai/identity/vc'
 import type { CallOptions, Clock, Did, KeyValueStore, Signer } from '@kwaai/interface'
+import type { NodeAuditEntry } from '../audit.ts'
 import { throughputOf, totalsOf, type ObservationLog } from './observations.ts'
 
 /** What an issuer that watches issues. */
@@ -30,6 +31,8 @@ export interface IssuingComponents {
   store: KeyValueStore
   registry: () => Promise<StatusRegistry | undefined>
   allocate: (options: CallOptions) => Promise<readonly StatusEntry[]>
+  /** Told of each credential before anybody has it. */
+  record?: (entry: NodeAuditEntry, options: CallOptions) => Promise<void>
   clock: Clock
 }
 
@@ -54,7 +57,7 @@ interface Given {
  */
 export function createIssuing(init: IssuingInit, components: IssuingComponents): Issuing {
   const { minProbes = 10, minSamples = 1, validForMs = 30 * 86_400_000, againMs = 3_600_000 } = init
-  const { signer, observations, store, registry, allocate, clock } = components
+  const { signer, observations, store, registry, allocate, record, clock } = components
 
   const claimsOf = async (
     holder: Did,
@@ -120,6 +123,7 @@ export function createIssuing(init: IssuingInit, components: IssuingComponents):
           status: entries
         })
         const credential = (await issue(unsigned, signer, { now })) as Credential
+        await record?.({ kind: 'credential/issued', subject: holder, data: { type: unsigned.type } }, options)
         const given: Given = { at: now, entries, credential }
         await store.put(key, new TextEncoder().encode(JSON.stringify(given)), options)
         return { credential }
