@@ -6,7 +6,8 @@ import {
   verify,
   verifyProofs,
   type Credential,
-  type Proof
+  type Proof,
+  type StatusEntry
 } from '@kwaai/identity/vc'
 import { createEddsaRdfc2022 } from '@kwaai/identity/vc-ld'
 import { alice, draft, issuer, list, listUrl, mallory, now } from './forgery-kit.ts'
@@ -57,6 +58,17 @@ describe('a credential in which its holder renames', () => {
         ...terms({ https: { '@id': 'https://example.org/', '@prefix': true } }),
         [`${cred}credentialStatus`]: of.credentialStatus
       })
+    ],
+    [
+      'a part of the status',
+      (of) => {
+        const { statusPurpose, ...entry } = of.credentialStatus as StatusEntry
+        const credentialStatus = {
+          ...entry,
+          'https://www.w3.org/ns/credentials/status#statusPurpose': statusPurpose
+        }
+        return { ...of, credentialStatus }
+      }
     ],
     [
       'the end of the period',

@@ -10,6 +10,7 @@ import {
   type CheckName,
   type Credential,
   type Presentation,
+  type Proof,
   type VerifyPresentationOptions
 } from '@kwaai/identity/vc'
 import { createFakeClock } from '@kwaai/testing'
@@ -172,6 +173,20 @@ describe('a presentation is refused when', () => {
       proofPurpose: 'authentication'
     })
     expect(faults(await verifyPresentation(dressed as Presentation, { now, replayGuard }))).toEqual({
+      proof: 'PRESENTATION_REPLAYED'
+    })
+  })
+
+  it('it is replayed, names no holder, and somebody else has signed first', async () => {
+    const options = { now, requireSubjectIsHolder: false, replayGuard: createReplayGuard() }
+    const sign = (document: object, signer: Identity) =>
+      addProof(document, { signer, suite: eddsaJcs2022, created: now, proofPurpose: 'authentication' })
+    const { holder: _, proof: _proof, ...unsigned } = await shown()
+    const presentation = await sign(unsigned, alice)
+    expect((await verifyPresentation(presentation as Presentation, options)).ok).toBe(true)
+    const dressed = await sign(presentation, mallory)
+    const proof = (dressed.proof as Proof[]).toReversed()
+    expect(faults(await verifyPresentation({ ...dressed, proof } as Presentation, options))).toMatchObject({
       proof: 'PRESENTATION_REPLAYED'
     })
   })

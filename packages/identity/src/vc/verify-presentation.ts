@@ -66,7 +66,7 @@ export async function verifyPresentation(
   if (
     allHold(checks) &&
     settled.replayGuard !== undefined &&
-    !(await isFirst(settled.replayGuard, holder, proofs, settled))
+    !(await isFirst(settled.replayGuard, proofs, settled))
   )
     checks[1] = named('proof', failed('PRESENTATION_REPLAYED', 'The presentation was accepted before'))
   settled.signal?.throwIfAborted()
@@ -150,18 +150,17 @@ function subjects(credentials: readonly VerifyResult[]): Finding {
   return other === -1 ? fine : failed('SUBJECT_NOT_HOLDER', `Credential ${other + 1} is not about the holder`)
 }
 
-/** A challenge is good once; where there is none, each signature of the holder is. */
+/**
+ * A challenge is good once; where there is none, each signature is, whosever: a proof that somebody else put beside it
+ * makes it no new one.
+ */
 async function isFirst(
   guard: ReplayGuard,
-  holder: string | undefined,
   proofs: readonly ProofOutcome[],
   { challenge, domain, signal }: SettledPresentation
 ): Promise<boolean> {
-  // Proofs of others do not count: anybody can add one.
-  const signatures = proofs
-    .filter(({ controller }) => controller === holder)
-    .map(({ proof }) => [proof.proofValue])
-  const keys = challenge === undefined ? signatures : [[challenge, domain ?? null]]
+  const keys =
+    challenge === undefined ? proofs.map(({ proof }) => [proof.proofValue]) : [[challenge, domain ?? null]]
   try {
     for (const key of keys)
       if ((await guard.claim(JSON.stringify(key), signal === undefined ? {} : { signal })) !== true)
