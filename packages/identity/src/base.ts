@@ -18,24 +18,31 @@ export function encodeBase58(bytes: Uint8Array): string {
 
 /** The bytes of a base58 text, or `undefined` when it is none. */
 export function decodeBase58(text: string): Uint8Array | undefined {
-  let value = 0n
-  // Nine digits fit a double, and big numbers are slow.
-  for (let i = 0; i < text.length; i += 9) {
-    let part = 0
+  // The number in pieces of 24 bits, the lowest first: a piece times 58^4 and what is carried fit a double.
+  const pieces: number[] = []
+  for (let i = 0; i < text.length; i += 4) {
+    let carried = 0
     let weight = 1
-    for (const character of text.slice(i, i + 9)) {
-      const digit = base58Digits.indexOf(character)
+    for (let at = i; at < Math.min(i + 4, text.length); at++) {
+      const digit = base58Digits.indexOf(text.charAt(at))
       if (digit < 0) return undefined
-      part = part * 58 + digit
+      carried = carried * 58 + digit
       weight *= 58
     }
-    value = value * BigInt(weight) + BigInt(part)
+    for (let k = 0; k < pieces.length; k++) {
+      carried += (pieces[k] as number) * weight
+      pieces[k] = carried % 0x1000000
+      carried = Math.floor(carried / 0x1000000)
+    }
+    if (carried > 0) pieces.push(carried)
   }
-  const hex = value === 0n ? '' : value.toString(16)
-  const zeros = /^1*/.exec(text)?.[0].length ?? 0
-  const bytes = new Uint8Array(zeros + Math.ceil(hex.length / 2))
-  for (let end = hex.length, i = bytes.length; end > 0; end -= 2) {
-    bytes[--i] = Number.parseInt(hex.slice(Math.max(0, end - 2), end), 16)
+  const last = pieces.at(-1) ?? 0
+  const length = pieces.length * 3 - (last === 0 ? 0 : last < 0x100 ? 2 : last < 0x10000 ? 1 : 0)
+  let zeros = 0
+  while (text[zeros] === '1') zeros++
+  const bytes = new Uint8Array(zeros + length)
+  for (let k = 0; k < length; k++) {
+    bytes[bytes.length - 1 - k] = (pieces[Math.floor(k / 3)] as number) >> ((k % 3) * 8)
   }
   return bytes
 }

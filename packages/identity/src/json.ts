@@ -123,6 +123,7 @@ export function canonicalizeJson(value: unknown): string {
 }
 
 function canonical(value: unknown, depth: number): string {
+  if (typeof value === 'string') return quoted(value)
   if (typeof value !== 'object' || value === null) {
     checkJson(value)
     return JSON.stringify(value)
@@ -140,8 +141,16 @@ function canonical(value: unknown, depth: number): string {
   for (const name of Object.keys(value).sort()) {
     const member = (value as Record<string, unknown>)[name]
     if (member === undefined) continue
-    if (!name.isWellFormed()) refuse('a name has half of a surrogate pair')
-    text += `${text.length === 1 ? '' : ','}${JSON.stringify(name)}:${canonical(member, depth - 1)}`
+    text += `${text.length === 1 ? '' : ','}${quoted(name)}:${canonical(member, depth - 1)}`
   }
   return `${text}}`
+}
+
+// What is ASCII and needs no escape, as nearly everything that is signed.
+const plain = /^[ !#-[\]-~]*$/
+
+function quoted(text: string): string {
+  if (plain.test(text)) return `"${text}"`
+  checkJson(text)
+  return JSON.stringify(text)
 }
