@@ -132,6 +132,9 @@ describe('a credential that breaks the schema', () => {
     ).toContain('type')
     expect(fault({ ...good, type: ['VerifiableCredential', 'toString'] })).toContain('type')
     expect(fault({ ...good, '@context': ['https://www.w3.org/ns/credentials/v2'] })).toContain('contexts')
+    const [v2, kwaai] = good['@context'] as string[]
+    const examples = 'https://www.w3.org/ns/credentials/examples/v2'
+    expect(fault({ ...good, '@context': [v2, examples, kwaai] } as Credential)).toContain('contexts')
     expect(fault({ ...good, issuer: 'https://example.org' })).toContain('issuer')
     expect(fault({ ...good, validFrom: 'yesterday' })).toContain('validFrom')
   })

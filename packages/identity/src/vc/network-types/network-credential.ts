@@ -79,7 +79,9 @@ export function readNetworkCredential(credential: Credential): ReadNetworkCreden
   const { '@context': contexts, issuer, validFrom, validUntil, credentialSubject: subject } = credential
   const type = typeOf(credential.type)
   if (type === undefined) return refuse('its type is none of the network')
-  if (!Array.isArray(contexts) || contexts[0] !== credentialsContext || !contexts.includes(KWAAI_CONTEXT)) {
+  // These alone: behind the contexts that a proof over JCS repeats anybody may put another.
+  const known = [credentialsContext, KWAAI_CONTEXT]
+  if (!Array.isArray(contexts) || contexts.length !== 2 || !known.every((url, i) => url === contexts[i])) {
     return refuse(`its contexts are not ${credentialsContext} and ${KWAAI_CONTEXT}`)
   }
   const issuerId: unknown = typeof issuer === 'string' ? issuer : issuer?.id
