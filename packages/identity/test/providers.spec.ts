@@ -131,6 +131,7 @@ describe('links by email', () => {
     const codes: string[] = []
     for (let i = 0; i < 3; i++) codes.push(await begin(provider, 'alice@example.com'))
     expect(codes[2]).toBe('TOO_MANY')
+    expect(await begin(provider, 'alice+more@example.com')).toBe('TOO_MANY')
     expect(mails).toHaveLength(2)
     expect(await begin(provider, 'bob@example.com')).not.toBe('TOO_MANY')
     await clock.advance(3_601_000)

@@ -101,7 +101,8 @@ export function createEmailLinkProvider(
         return refusal('REQUEST_INVALID', 'Cannot send a mail: that is no address of email')
       }
       const name = nameOf(to)
-      if (!(await mayMail(name, options))) {
+      // What is behind a plus may be another name, and mostly goes to the same box.
+      if (!(await mayMail(nameOf(to.replace(/\+[^@]*/, '')), options))) {
         return refusal('TOO_MANY', 'Cannot send a mail: this address had too many. Try again in an hour')
       }
       const secretToken = random.bytes(tokenBytes)
