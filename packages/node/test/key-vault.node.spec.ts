@@ -58,6 +58,26 @@ test('what a process left that ended while it destroyed is finished by the next'
   expect(await keyFiles()).toEqual([])
 })
 
+test('keys are not filed under another secret than they were', async () => {
+  await createFileVault({ folder }).make(alice)
+  const path = join(folder, 'names.secret')
+  const secret = await readFile(path)
+  const damaged = expect.objectContaining({ code: 'ERR_NODE_STORE_DAMAGED' })
+  for (const bytes of [
+    undefined,
+    new Uint8Array(0),
+    secret.subarray(0, 20),
+    Buffer.from(secret).fill(1, 0, 2)
+  ]) {
+    await (bytes === undefined ? rm(path) : writeFile(path, bytes))
+    await expect(createFileVault({ folder }).get(alice)).rejects.toEqual(damaged)
+    await expect(createFileVault({ folder }).make(alice)).rejects.toEqual(damaged)
+  }
+  expect(await keyFiles()).toHaveLength(1)
+  await writeFile(path, secret)
+  expect(await createFileVault({ folder }).get(alice)).toBeDefined()
+})
+
 test('a file that is no key opens nothing and is not overwritten', async () => {
   const vault = createFileVault({ folder })
   await vault.make(alice)

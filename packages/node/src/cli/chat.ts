@@ -117,6 +117,7 @@ export const chat: Command = {
     ...nodeOptions
   },
   maxPositionals: 1,
+  events: true,
   async run(options, io) {
     const json = options.flag('json')
     const maxTokens = options.text('max-tokens')

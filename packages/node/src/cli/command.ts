@@ -9,6 +9,8 @@ export interface Command {
   usage: string
   options: Record<string, OptionSpec>
   maxPositionals: number
+  /** With `--json` it prints an object for each event, and a failure is none of them. */
+  events?: true
   /** @returns the exit status. */
   run(options: ParsedOptions, io: Io): Promise<number>
 }

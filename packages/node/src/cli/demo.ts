@@ -48,6 +48,7 @@ export const demo: Command = {
     json: { type: 'boolean', describe: 'End after the answer and print one JSON object as the last line' }
   },
   maxPositionals: 1,
+  events: true,
   async run(options, io) {
     const limits = limitsOf(options)
     const folder = await mkdtemp(join(tmpdir(), 'kwaai-demo-')).catch((error: unknown) => {

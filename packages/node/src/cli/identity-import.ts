@@ -58,11 +58,17 @@ async function keep(
   keyOptions: KeyOptions
 ): Promise<{ changed: boolean; encrypted: boolean; aside?: string }> {
   const call = { signal: io.signal }
+  // Before anything changes: what cannot be recorded is not done. Somebody stands behind the controller's key.
+  const about = name === 'controller' ? { subject: identity.did } : {}
+  const data = { name, did: identity.did }
+  const recordImport = (): Promise<void> =>
+    appendAudit(dataDir, { kind: 'identity/imported', data, ...about }, call)
   const standing = await standingKey(dataDir, name, call)
   const before = standing === 'damaged' ? { did: undefined, encrypted: false } : standing
   if (before?.did === identity.did) {
     const { passphrase: given } = keyOptions
     if (before.encrypted || given === undefined) return { changed: false, encrypted: before.encrypted }
+    await recordImport()
     await encryptKey(dataDir, name, identity, given, call)
     return { changed: true, encrypted: true }
   }
@@ -78,6 +84,7 @@ async function keep(
   if (passphrase === undefined && (name === 'controller' || before?.encrypted === true))
     passphrase = await newPassphrase(options, io, `the key ${path}`)
   const bytes = await keyBytes(name, identity, passphrase, call)
+  await recordImport()
   const aside = before === undefined ? undefined : await putAside(dataDir, name, systemClock.now())
   await keysOf(dataDir).put(name, bytes, { replace: before !== undefined, ...call })
   return { changed: true, encrypted: passphrase !== undefined, ...(aside === undefined ? {} : { aside }) }
@@ -114,10 +121,6 @@ export const importKey: IdentityVerb = {
       keep(dataDir, name, imported, options, io, keyOptions)
     )
     const path = keyPath(dataDir, name)
-    const data = { name, did, changed, encrypted }
-    // Somebody stands behind the controller's key; the node's is about nobody.
-    const about = name === 'controller' ? { subject: did } : {}
-    await appendAudit(dataDir, { kind: 'identity/imported', data, ...about }, { signal: io.signal })
     tell(options, io, { did, peerId, path, changed, encrypted, ...(aside === undefined ? {} : { aside }) }, [
       changed
         ? `${did} is in ${path} (${encrypted ? 'encrypted' : 'not encrypted'})`

@@ -50,6 +50,9 @@ async function keepKeys(
   const passphrase = await newPassphrase(options, io, "the controller's key")
   const binding = await bindNode(controller, node, now)
   const sealed = await keyBytes('controller', controller, passphrase, call)
+  // First: where it cannot be recorded nothing is made, and no words are lost.
+  const data = { controller: controller.did, node: node.did }
+  await appendAudit(dataDir, { kind: 'identity/kept', subject: controller.did, data }, call)
   const keys = keysOf(dataDir)
   const aside = other ? await putAside(dataDir, 'controller', now) : undefined
   await keys.put('controller', sealed, { replace: standing !== undefined, ...call })
@@ -60,8 +63,6 @@ async function keepKeys(
     await keys.put('identity', bytes, { replace: stored !== undefined, ...call })
   }
   await keepCredential(dataDir, binding, call)
-  const data = { controller: controller.did, node: node.did }
-  await appendAudit(dataDir, { kind: 'identity/kept', subject: controller.did, data }, call)
   return { controller, node, nodeFromPhrase: node.did === derived.did, aside }
 }
 

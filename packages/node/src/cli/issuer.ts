@@ -51,6 +51,7 @@ export const issuer: Command = {
     json: { type: 'boolean', describe: 'Print one JSON object a line for each event' }
   },
   maxPositionals: 1,
+  events: true,
   async run(options, io) {
     if (options.positionals[0] !== 'serve') {
       throw nodeError('ERR_NODE_INVALID_OPTION', 'Cannot understand it: "kwaai issuer serve" is all there is')

@@ -67,13 +67,16 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   }
   try {
     return await runCommand(command, rest, io)
-  } catch (error) {
+  } catch (thrown) {
+    // Where closing fails as well, what failed first is what is told.
+    let error: unknown = thrown
+    while (error instanceof SuppressedError) error = error.suppressed
     if (io.signal.aborted) return 130
     // One sentence: what could not be done, why, and what to do. The stack is for those who ask.
     const message = error instanceof Error ? error.message : String(error)
     io.stderr.write(`kwaai: ${printable(message)}\n`)
     // A program that asked for JSON gets what it may decide by, in the place where it looks.
-    if (rest.includes('--json'))
+    if (command.events !== true && rest.includes('--json'))
       io.stdout.write(`${JSON.stringify({ code: KwaaiError.is(error) ? error.code : null, message })}\n`)
     if (io.env['KWAAI_DEBUG'] && error instanceof Error) io.stderr.write(`${error.stack}\n`)
     return KwaaiError.is(error, 'ERR_NODE_INVALID_OPTION') ? 2 : 1

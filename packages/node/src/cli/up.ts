@@ -84,6 +84,7 @@ export const up: Command = {
     json: { type: 'boolean', describe: 'Print one JSON object a line for each event' }
   },
   maxPositionals: 0,
+  events: true,
   async run(options, io) {
     const json = options.flag('json')
     const api = options.flag('no-api') ? false : apiInit(options)

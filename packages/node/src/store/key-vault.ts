@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
@@ -12,7 +12,7 @@ import {
 } from '@kwaai/audit'
 import type { CallOptions, Random } from '@kwaai/interface'
 import { systemRandom } from '@kwaai/interface/memory'
-import { folderUnusable } from '../errors.ts'
+import { folderUnusable, nodeError } from '../errors.ts'
 
 /** What {@link createFileVault} is told. */
 export interface FileVaultInit {
@@ -21,6 +21,7 @@ export interface FileVaultInit {
 }
 
 const namesFile = 'names.secret'
+const nameBytes = 32
 const keyFile = /^[0-9a-f]{64}$/
 /** A key on its way out: it opens nothing any more, and its bytes are about to be overwritten. */
 const goneFile = /^[0-9a-f]{64}\.gone$/
@@ -50,14 +51,33 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     names ??= (async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await finishDestroying()
-      const path = join(folder, namesFile)
-      await placeNew(path, random.bytes(32))
-      return new Uint8Array(await readFile(path))
+      return await readNames()
     })().catch((error: unknown) => {
       names = undefined
       throw error
     })
     return names
+  }
+  /** Under a secret that is not the one that was, no key would be found, and nobody could be forgotten. */
+  const readNames = async (): Promise<Uint8Array> => {
+    const path = join(folder, namesFile)
+    // Another process may make it, and keys, between the two looks.
+    for (const look of ['first', 'last']) {
+      const found = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined
+        throw error
+      })
+      const secret = found?.subarray(0, nameBytes)
+      if (secret !== undefined && checked(secret).equals(found as Buffer)) return new Uint8Array(secret)
+      const hasKeys = (await readdir(folder)).some((name) => keyFile.test(name))
+      if (found !== undefined || look === 'last') break
+      if (!hasKeys) await placeNew(path, checked(random.bytes(nameBytes)))
+    }
+    throw nodeError(
+      'ERR_NODE_STORE_DAMAGED',
+      `Cannot find the keys of persons in ${folder}: ${namesFile} was changed or taken away. Restore it from a copy, or ` +
+        'move the folder away to start without what these keys open'
+    )
   }
   const pathOf = async (subject: string): Promise<string> =>
     join(folder, subjectName(await namesSecret(), subject))
@@ -77,7 +97,11 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     if (await placeNew(path, encodeSubjectKey(key))) return key
     const other = await read(path)
     if (other !== undefined) return other
-    throw new RangeError(`Cannot use ${path}: something else than a key stands there`)
+    throw nodeError(
+      'ERR_NODE_STORE_DAMAGED',
+      `Cannot use ${path}: something else than a key stands there. Restore it from a copy, or move it away to start ` +
+        'without what it opened'
+    )
   }
 
   const destroy = async (subject: string): Promise<boolean> => {
@@ -115,6 +139,11 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
       }
     }
   }
+}
+
+/** A secret, and eight bytes that tell whether it is still the one. */
+function checked(secret: Uint8Array): Buffer {
+  return Buffer.concat([secret, createHash('sha256').update(secret).digest().subarray(0, 8)])
 }
 
 /** Appears whole or not at all. @returns false where something stands there, which then stays. */
