@@ -82,8 +82,14 @@ test('a file that is no key opens nothing and is not overwritten', async () => {
   const vault = createFileVault({ folder })
   await vault.make(alice)
   const [name] = await keyFiles()
-  await writeFile(join(folder, name as string), 'short')
-  expect(await vault.get(alice)).toBeUndefined()
-  await expect(vault.make(alice)).rejects.toThrow('something else than a key')
-  expect(await readFile(join(folder, name as string), 'utf8')).toBe('short')
+  const path = join(folder, name as string)
+  const other = (await readFile(path)).fill(0, 20, 24)
+  for (const bytes of [Buffer.from('short'), other, Buffer.alloc(0)]) {
+    await writeFile(path, bytes)
+    await expect(vault.get(alice)).rejects.toThrow('something else than a key')
+    await expect(vault.make(alice)).rejects.toThrow('something else than a key')
+    // Nor is what it opened taken for forgotten.
+    await expect(collect(vault.keys())).rejects.toThrow('something else than a key')
+    expect(await readFile(path)).toEqual(bytes)
+  }
 })

@@ -22,6 +22,7 @@ export interface FileVaultInit {
 
 const namesFile = 'names.secret'
 const nameBytes = 32
+const checkBytes = 8
 const keyFile = /^[0-9a-f]{64}$/
 /** A key on its way out: it opens nothing any more, and its bytes are about to be overwritten. */
 const goneFile = /^[0-9a-f]{64}\.gone$/
@@ -63,12 +64,9 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     const path = join(folder, namesFile)
     // Another process may make it, and keys, between the two looks.
     for (const look of ['first', 'last']) {
-      const found = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined
-        throw error
-      })
-      const secret = found?.subarray(0, nameBytes)
-      if (secret !== undefined && checked(secret).equals(found as Buffer)) return new Uint8Array(secret)
+      const found = await readIfThere(path)
+      const secret = found && unchecked(found)
+      if (secret !== undefined) return secret
       const hasKeys = (await readdir(folder)).some((name) => keyFile.test(name))
       if (found !== undefined || look === 'last') break
       if (!hasKeys) await placeNew(path, checked(random.bytes(nameBytes)))
@@ -82,11 +80,17 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
   const pathOf = async (subject: string): Promise<string> =>
     join(folder, subjectName(await namesSecret(), subject))
   const read = async (path: string): Promise<SubjectKey | undefined> => {
-    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
-    return bytes === undefined ? undefined : decodeSubjectKey(new Uint8Array(bytes))
+    const found = await readIfThere(path)
+    if (found === undefined) return undefined
+    const bytes = unchecked(found)
+    const key = bytes && decodeSubjectKey(bytes)
+    // A key that is not what it was opens nothing: what belongs to it must not be taken for forgotten, and swept.
+    if (key !== undefined) return key
+    throw nodeError(
+      'ERR_NODE_STORE_DAMAGED',
+      `Cannot use ${path}: something else than a key stands there. Restore it from a copy, or move it away to start ` +
+        'without what it opened'
+    )
   }
 
   const make = async (subject: string): Promise<SubjectKey> => {
@@ -94,14 +98,9 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
     const found = await read(path)
     if (found !== undefined) return found
     const key = newSubjectKey(random)
-    if (await placeNew(path, encodeSubjectKey(key))) return key
-    const other = await read(path)
-    if (other !== undefined) return other
-    throw nodeError(
-      'ERR_NODE_STORE_DAMAGED',
-      `Cannot use ${path}: something else than a key stands there. Restore it from a copy, or move it away to start ` +
-        'without what it opened'
-    )
+    if (await placeNew(path, checked(encodeSubjectKey(key)))) return key
+    // Another process was first; where its key is destroyed already, this one may be made after all.
+    return (await read(path)) ?? make(subject)
   }
 
   const destroy = async (subject: string): Promise<boolean> => {
@@ -143,7 +142,20 @@ export function createFileVault(init: FileVaultInit, components: { random?: Rand
 
 /** A secret, and eight bytes that tell whether it is still the one. */
 function checked(secret: Uint8Array): Buffer {
-  return Buffer.concat([secret, createHash('sha256').update(secret).digest().subarray(0, 8)])
+  return Buffer.concat([secret, createHash('sha256').update(secret).digest().subarray(0, checkBytes)])
+}
+
+/** The secret in what {@link checked} made; undefined for all else. */
+function unchecked(bytes: Uint8Array): Uint8Array | undefined {
+  const secret = new Uint8Array(bytes.subarray(0, -checkBytes))
+  return secret.length > 0 && checked(secret).equals(bytes) ? secret : undefined
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
 }
 
 /** Appears whole or not at all. @returns false where something stands there, which then stays. */
@@ -176,7 +188,8 @@ async function overwrite(path: string): Promise<void> {
   })
   if (file === undefined) return
   try {
-    await file.write(randomBytes(SUBJECT_KEY_BYTES), 0, SUBJECT_KEY_BYTES, 0)
+    const length = Math.max(SUBJECT_KEY_BYTES + checkBytes, (await file.stat()).size)
+    await file.write(randomBytes(length), 0, length, 0)
     await file.sync()
   } finally {
     await file.close()
