@@ -138,7 +138,7 @@ function canonical(value: unknown, depth: number): string {
   if (prototype !== Object.prototype && prototype !== null)
     refuse('an object is not a plain one, such as a Date')
   let text = '{'
-  for (const name of Object.keys(value).sort()) {
+  for (const name of Object.keys(value).toSorted()) {
     const member = (value as Record<string, unknown>)[name]
     if (member === undefined) continue
     text += `${text.length === 1 ? '' : ','}${quoted(name)}:${canonical(member, depth - 1)}`

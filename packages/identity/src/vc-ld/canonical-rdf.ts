@@ -1,3 +1,4 @@
+// oxlint-disable-next-line typescript/triple-slash-reference -- packages without types: users of the sources need ours
 /// <reference path="../types/digitalbazaar.d.ts" />
 import { KwaaiError } from '@kwaai/interface'
 import { ERR_IDENTITY_NOT_CANONICAL } from '../errors.ts'

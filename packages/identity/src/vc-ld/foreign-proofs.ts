@@ -1,3 +1,4 @@
+// oxlint-disable-next-line typescript/triple-slash-reference -- packages without types: users of the sources need ours
 /// <reference path="../types/digitalbazaar.d.ts" />
 import type { JsonObject } from '../json.ts'
 import { circumstanceFault, purposeOf } from '../data-integrity/circumstances.ts'
