@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import fc from 'fast-check'
-import { bytesText, printable, progressLine } from '../src/cli/terminal.ts'
+import { bytesText, jsonText, printable, progressLine } from '../src/cli/terminal.ts'
 
 test('nothing a terminal would obey gets through', () => {
   expect(printable('a\u001b[31mred\u001b[0m\u0007\r\nb\u009b2J\u202eabc')).toBe(
@@ -18,6 +18,17 @@ test('nothing a terminal would obey gets through', () => {
     })
   )
   expect(printable('Ελληνικά, 日本語, 👩‍👩‍👧 and\ttabs\n')).toBe('Ελληνικά, 日本語, 👩‍👩‍👧 and\ttabs\n')
+})
+
+test('JSON holds the same, and nothing that a terminal would obey', () => {
+  expect(jsonText({ name: '\u009b2J\u202eabc\u007f' })).toBe('{"name":"\\u009b2J\\u202eabc\\u007f"}')
+  fc.assert(
+    fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
+      const text = jsonText(value, 2)
+      expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)))
+      expect(printable(text)).toBe(text)
+    })
+  )
 })
 
 test('progress says how much of what, from where', () => {

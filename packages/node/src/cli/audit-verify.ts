@@ -16,7 +16,7 @@ import { openSigned, policyOf, type AuditContext, type AuditVerb } from './audit
 import { nodeError } from '../errors.ts'
 import { tell } from './identity-verb.ts'
 import { readInput } from './input.ts'
-import type { Io } from './terminal.ts'
+import { jsonText, type Io } from './terminal.ts'
 
 const maxFileBytes = 80 * 2 ** 20
 
@@ -118,7 +118,7 @@ async function verifyFile(bytes: Buffer, policy: LogPolicy): Promise<Checked<Fac
 function report({ options, io }: AuditContext, policy: LogPolicy, result: Checked<Facts>): number {
   if (!result.ok) {
     if (!options.flag('json')) throw new KwaaiError(result.code, result.message)
-    io.stdout.write(`${JSON.stringify({ valid: false, code: result.code, message: result.message })}\n`)
+    io.stdout.write(`${jsonText({ valid: false, code: result.code, message: result.message })}\n`)
     return 1
   }
   const { ok: _, checkpoint, ...rest } = result

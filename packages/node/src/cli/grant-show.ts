@@ -1,7 +1,7 @@
 import { grantToText, type Grant } from '@kwaai/identity/grant'
 import { didOfText } from './grant-create.ts'
 import { grantOf, stateOf, type GrantContext, type GrantState, type GrantVerb } from './grant-verb.ts'
-import { printable } from './terminal.ts'
+import { jsonText, printable } from './terminal.ts'
 
 function linesOf(grant: Grant, { id, state, origin }: GrantState): string[] {
   const { claims, chain } = grant
@@ -14,7 +14,7 @@ function linesOf(grant: Grant, { id, state, origin }: GrantState): string[] {
       `${index === 0 ? 'Chain   ' : '        '} ${iss}`,
       `           lets ${aud}`,
       `           do ${cmd} until ${new Date(exp * 1000).toISOString()}`,
-      ...(policy.length === 0 ? [] : [`           where ${JSON.stringify(policy)}`])
+      ...(policy.length === 0 ? [] : [`           where ${jsonText(policy)}`])
     ])
   ]
 }
@@ -43,9 +43,7 @@ export const show: GrantVerb = {
     const state = await stateOf(grant, context)
     const facts = { ...state, chain: grant.chain, grant: grantToText(grant) }
     io.stdout.write(
-      options.flag('json')
-        ? `${JSON.stringify(facts)}\n`
-        : `${linesOf(grant, state).map(printable).join('\n')}\n`
+      options.flag('json') ? `${jsonText(facts)}\n` : `${linesOf(grant, state).map(printable).join('\n')}\n`
     )
     return 0
   }
@@ -64,7 +62,7 @@ export const list: GrantVerb = {
     const grants = await folder.list({ signal: io.signal })
     const rows = await Promise.all(grants.map((grant) => row(grant, context)))
     if (options.flag('json')) {
-      io.stdout.write(`${JSON.stringify(rows)}\n`)
+      io.stdout.write(`${jsonText(rows)}\n`)
       return 0
     }
     if (rows.length === 0) io.stdout.write('No grants are kept. Give one: kwaai grant create <peer>\n')

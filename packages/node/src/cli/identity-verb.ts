@@ -3,7 +3,7 @@ import { nodeError } from '../errors.ts'
 import { withKeyLock, type KeyOptions } from '../node-key.ts'
 import type { OptionSpec, ParsedOptions } from './options.ts'
 import { askPassphrase, givenPassphrase } from './passphrase.ts'
-import { printable, type Io } from './terminal.ts'
+import { jsonText, printable, type Io } from './terminal.ts'
 
 /** One verb of `kwaai identity`. */
 export interface IdentityVerb {
@@ -35,7 +35,7 @@ export async function withClaim<T>(dataDir: string, doing: string, run: () => Pr
 
 /** Prints an object for programs, or lines for people. */
 export function tell(options: ParsedOptions, io: Io, facts: object, lines: readonly string[]): void {
-  const text = options.flag('json') ? JSON.stringify(facts) : lines.map(printable).join('\n')
+  const text = options.flag('json') ? jsonText(facts) : lines.map(printable).join('\n')
   io.stdout.write(`${text}\n`)
 }
 

@@ -5,7 +5,7 @@ import type { KeyFolder } from '../node-api.ts'
 import type { Command } from './command.ts'
 import { dataDirOf, dataDirOptions } from './node-options.ts'
 import { parseWhole, type ParsedOptions } from './options.ts'
-import { printable, type Io } from './terminal.ts'
+import { jsonText, printable, type Io } from './terminal.ts'
 
 const hour = 3_600_000
 const units: Readonly<Record<string, number>> = { h: hour, d: 24 * hour, w: 7 * 24 * hour }
@@ -79,7 +79,7 @@ async function list(
 ): Promise<number> {
   const all = (await kept.list({ signal: io.signal })).toSorted((a, b) => a.createdAt - b.createdAt)
   if (options.flag('json')) {
-    io.stdout.write(`${JSON.stringify(all)}\n`)
+    io.stdout.write(`${jsonText(all)}\n`)
     return 0
   }
   if (all.length === 0) {
@@ -148,7 +148,7 @@ async function create(
   }
   io.stdout.write(
     options.flag('json')
-      ? `${JSON.stringify({ key, secret })}\n`
+      ? `${jsonText({ key, secret })}\n`
       : `${keyText(key)}\nIts secret is shown this once and kept nowhere:\n${secret}\n`
   )
   return 0
@@ -175,8 +175,6 @@ async function revoke(
       `That was the last key, so the API answers nobody; without ${path} it answers this machine.\n`
     )
   }
-  io.stdout.write(
-    options.flag('json') ? `${JSON.stringify({ id, revoked })}\n` : `${id} opens nothing any more\n`
-  )
+  io.stdout.write(options.flag('json') ? `${jsonText({ id, revoked })}\n` : `${id} opens nothing any more\n`)
   return 0
 }

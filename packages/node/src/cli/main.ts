@@ -10,7 +10,7 @@ import { issuer } from './issuer.ts'
 import { keys } from './keys.ts'
 import { models } from './models.ts'
 import { status } from './status.ts'
-import { printable, type Io } from './terminal.ts'
+import { jsonText, printable, type Io } from './terminal.ts'
 import { up } from './up.ts'
 import { vc } from './vc.ts'
 import { verify } from './verify.ts'
@@ -74,10 +74,11 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
     if (io.signal.aborted) return 130
     // One sentence: what could not be done, why, and what to do. The stack is for those who ask.
     const message = error instanceof Error ? error.message : String(error)
-    io.stderr.write(`kwaai: ${printable(message)}\n`)
+    // A name of others with a line feed in it would show a line of its own.
+    io.stderr.write(`kwaai: ${printable(message.replace(/[\t\n]/g, '\ufffd'))}\n`)
     // A program that asked for JSON gets what it may decide by, in the place where it looks.
     if (command.events !== true && rest.includes('--json'))
-      io.stdout.write(`${JSON.stringify({ code: KwaaiError.is(error) ? error.code : null, message })}\n`)
+      io.stdout.write(`${jsonText({ code: KwaaiError.is(error) ? error.code : null, message })}\n`)
     if (io.env['KWAAI_DEBUG'] && error instanceof Error) io.stderr.write(`${error.stack}\n`)
     return KwaaiError.is(error, 'ERR_NODE_INVALID_OPTION') ? 2 : 1
   }

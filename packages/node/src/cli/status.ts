@@ -4,7 +4,7 @@ import type { NodeStatus } from '../status.ts'
 import { health } from './api-client.ts'
 import type { Command } from './command.ts'
 import { parseWhole } from './options.ts'
-import { bytesText, printable } from './terminal.ts'
+import { jsonText, bytesText, printable } from './terminal.ts'
 
 /** Peers, spans, memory and tokens served, for people. */
 export function statusText(status: NodeStatus): string {
@@ -53,7 +53,7 @@ export const status: Command = {
         `Cannot reach a node at ${baseUrl}: none answers there. Start one with "kwaai up", or give its --api-port`
       )
     }
-    io.stdout.write(options.flag('json') ? `${JSON.stringify(found)}\n` : statusText(found))
+    io.stdout.write(options.flag('json') ? `${jsonText(found)}\n` : statusText(found))
     return 0
   }
 }

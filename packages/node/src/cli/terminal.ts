@@ -31,6 +31,14 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${names[unit]}`
 }
 
+/** JSON of what others may have written: the same value, with nothing in it that a terminal would obey. */
+export function jsonText(value: unknown, indent: number = 0): string {
+  return JSON.stringify(value, undefined, indent).replace(
+    obeyed,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`
+  )
+}
+
 const barWidth = 28
 
 /** One line that shows a download's state. */

@@ -2,7 +2,7 @@ import type { Credential, StatusEntry } from '@kwaai/identity/vc'
 import { subjectOfCredential } from '../audit.ts'
 import { statusListUrl, statusPurposes } from '../credentials/credential-folder.ts'
 import { nodeError } from '../errors.ts'
-import { printable } from './terminal.ts'
+import { jsonText, printable } from './terminal.ts'
 import { credentialLines, verifyDocument, verifyingOptions } from './vc-verify.ts'
 import { idOf, note, readJsonText, typesOf, writeDocument, type VcVerb } from './vc-verb.ts'
 
@@ -14,7 +14,7 @@ export const list: VcVerb = {
   async run({ options, io, folder }) {
     const all = await folder.list({ signal: io.signal })
     if (options.flag('json')) {
-      io.stdout.write(`${JSON.stringify(all)}\n`)
+      io.stdout.write(`${jsonText(all)}\n`)
       return 0
     }
     if (all.length === 0) io.stdout.write('No credentials are kept here.\n')
@@ -27,7 +27,7 @@ export const list: VcVerb = {
         `about ${subjectsOf(credential).map(idOf).join(', ') || 'nobody named'}`,
         new Date(keptAt).toISOString().slice(0, 10)
       ]
-      io.stdout.write(`${printable(parts.join('  '))}\n`)
+      io.stdout.write(`${printable(parts.join('  ').replace(/[\t\n]/g, '\ufffd'))}\n`)
     }
     return 0
   }
@@ -69,12 +69,12 @@ export const importCredential: VcVerb = {
       throw nodeError(
         'ERR_NODE_CREDENTIAL_INVALID',
         `Cannot keep the credential: its ${failed?.name ?? 'structure'} does not hold (${failed?.code ?? ''}). ` +
-          `${failed?.message ?? ''} Nothing was kept`.trim(),
+          `${(failed?.message ?? '').replace(/[^.]$/, '$&.')} Nothing was kept`.trim(),
         { details: { checks: verified.checks } }
       )
     }
     const kept = await folder.keep(read.value as Credential, 'imported', { signal: io.signal })
-    if (options.flag('json')) io.stdout.write(`${JSON.stringify(kept)}\n`)
+    if (options.flag('json')) io.stdout.write(`${jsonText(kept)}\n`)
     else io.stdout.write(`Kept as ${kept.id}\n${credentialLines(kept.credential).join('\n')}\n`)
     return 0
   }
@@ -125,7 +125,7 @@ export const revoke: VcVerb = {
       { kind: `credential/${kind}`, data: done, ...(subject !== undefined && { subject }) },
       call
     )
-    if (options.flag('json')) io.stdout.write(`${JSON.stringify(done)}\n`)
+    if (options.flag('json')) io.stdout.write(`${jsonText(done)}\n`)
     else {
       const what = value
         ? purpose === 'revocation'

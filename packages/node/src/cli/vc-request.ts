@@ -4,7 +4,7 @@ import { systemClock } from '@kwaai/interface/memory'
 import { readAtMost } from '../credentials/fetch-document.ts'
 import { verifyOptions } from '../credentials/verifying.ts'
 import { nodeError } from '../errors.ts'
-import { printable } from './terminal.ts'
+import { jsonText, printable } from './terminal.ts'
 import { credentialLines } from './vc-verify.ts'
 import { idOf, type VcVerb } from './vc-verb.ts'
 
@@ -95,14 +95,15 @@ export const request: VcVerb = {
       kept.push(await folder.keep(credential, 'imported', { signal: io.signal }))
     }
     const refused = answer['refused'] ?? []
-    if (options.flag('json')) io.stdout.write(`${JSON.stringify({ kept, refused })}\n`)
+    if (options.flag('json')) io.stdout.write(`${jsonText({ kept, refused })}\n`)
     else {
       for (const { id, credential } of kept) {
         io.stdout.write(
           `Kept as ${id}, by ${printable(idOf(credential.issuer))}\n${credentialLines(credential).join('\n')}\n`
         )
       }
-      if (Array.isArray(refused) && refused.length > 0) io.stderr.write(`${printable(messageOf(answer))}\n`)
+      if (Array.isArray(refused) && refused.length > 0)
+        io.stderr.write(`${printable(messageOf(answer).replace(/[\t\n]/g, '\ufffd'))}\n`)
     }
     return 0
   }

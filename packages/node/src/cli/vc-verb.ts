@@ -5,7 +5,7 @@ import type { CredentialFolder } from '../credentials/credential-folder.ts'
 import { nodeError } from '../errors.ts'
 import { readInput } from './input.ts'
 import type { OptionSpec, ParsedOptions } from './options.ts'
-import { printable, type Io } from './terminal.ts'
+import { jsonText, printable, type Io } from './terminal.ts'
 
 /** What a verb of `kwaai vc` works with. */
 export interface VcContext {
@@ -59,7 +59,7 @@ export async function readJsonText(file: string, io: Io): Promise<{ text: string
 
 /** Prints a document: on one line for programs, laid out for people. */
 export function writeDocument({ options, io }: VcContext, document: object): void {
-  io.stdout.write(`${JSON.stringify(document, undefined, options.flag('json') ? 0 : 2)}\n`)
+  io.stdout.write(`${jsonText(document, options.flag('json') ? 0 : 2)}\n`)
 }
 
 /** Tells people, on standard error, what was done besides. */

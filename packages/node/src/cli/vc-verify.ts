@@ -14,7 +14,7 @@ import { systemClock } from '@kwaai/interface/memory'
 import { verifyOptions } from '../credentials/verifying.ts'
 import { nodeError } from '../errors.ts'
 import type { ParsedOptions } from './options.ts'
-import { printable, type Io } from './terminal.ts'
+import { jsonText, printable, type Io } from './terminal.ts'
 import { idOf, readJsonText, typesOf, type VcVerb } from './vc-verb.ts'
 
 /** Options of a verification, for all verbs that verify. */
@@ -158,9 +158,7 @@ export const verify: VcVerb = {
       throw nodeError('ERR_NODE_CREDENTIAL_INVALID', 'Cannot verify it: expected one JSON object')
     }
     const verified = await verifyDocument(read, options, io)
-    io.stdout.write(
-      options.flag('json') ? `${JSON.stringify(verified)}\n` : verifiedText(verified, read.value)
-    )
+    io.stdout.write(options.flag('json') ? `${jsonText(verified)}\n` : verifiedText(verified, read.value))
     return verified.ok ? 0 : 1
   }
 }

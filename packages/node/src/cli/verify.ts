@@ -3,7 +3,7 @@ import { KwaaiError } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
 import type { Command } from './command.ts'
 import { readInput } from './input.ts'
-import { printable } from './terminal.ts'
+import { jsonText, printable } from './terminal.ts'
 
 /** `kwaai verify` */
 export const verify: Command = {
@@ -29,13 +29,13 @@ export const verify: Command = {
     try {
       const verified = await verifyProvenance(bytes, signer === undefined ? {} : { signer })
       io.stdout.write(
-        options.flag('json') ? `${JSON.stringify({ valid: true, ...verified })}\n` : provenanceText(verified)
+        options.flag('json') ? `${jsonText({ valid: true, ...verified })}\n` : provenanceText(verified)
       )
       return 0
     } catch (error) {
       if (!options.flag('json') || !KwaaiError.is(error)) throw error
       const { code, message } = error
-      io.stdout.write(`${JSON.stringify({ valid: false, code, message })}\n`)
+      io.stdout.write(`${jsonText({ valid: false, code, message })}\n`)
       return 1
     }
   }
