@@ -324,6 +324,15 @@ describe('what the data model wants of a credential', () => {
     expect(checkTerms(document)?.code).toBe('CONTEXT_UNKNOWN')
   })
 
+  it('takes no name of a context for several, nor for none', () => {
+    const below = (context: unknown) => ({ '@context': [v2, examples], a: { '@context': context, b: 1 } })
+    expect(checkTerms(below([v2, examples]) as never)).toBeUndefined()
+    expect(checkTerms(below(`${v2} ${examples}`) as never)?.code).toBe('CONTEXT_UNKNOWN')
+    const bare = (context: unknown) => ({ '@context': [], 'https://example.org/#a': { '@context': context } })
+    expect(checkTerms(bare(null) as never)).toBeUndefined()
+    expect(checkTerms(bare('null') as never)?.code).toBe('CONTEXT_UNKNOWN')
+  })
+
   it('ends with contexts that grow without end', () => {
     const bomb: Record<string, unknown> = { '@context': 'https://example.org/c' }
     expect(

@@ -55,10 +55,9 @@ function cacheKey(
   local: unknown,
   { override = false, propagate = true }: ProcessOptions
 ): string | undefined {
-  const mode = `${override ? 'o' : ''}${propagate ? 'p' : ''} `
-  if (local === null) return `${mode}null`
-  if (typeof local === 'string') return mode + local
-  if (Array.isArray(local) && local.every((item) => typeof item === 'string')) return mode + local.join(' ')
+  const byUrl = (item: unknown): boolean => typeof item === 'string'
+  if (local === null || byUrl(local) || (Array.isArray(local) && local.every(byUrl)))
+    return `${override ? 'o' : ''}${propagate ? 'p' : ''}${JSON.stringify(local)}`
   return undefined
 }
 

@@ -26,8 +26,17 @@ const maxWork = 100_000
 const roomOfRoot = 2_000
 const names = new Set(['https://schema.org/name', 'https://schema.org/description'])
 
-const bundledRoot = emptyContext({ left: roomOfRoot })
+const noExtra: ExtraContexts = {}
 const roots = new WeakMap<ExtraContexts, ActiveContext>()
+
+/** Where contexts made before are found. Begun anew when it is full, or whoever fills it would slow all others down. */
+function rootOf(extra: ExtraContexts): ActiveContext {
+  const known = roots.get(extra)
+  if (known !== undefined && known.room.left > 0) return known
+  const root = emptyContext({ left: roomOfRoot })
+  roots.set(extra, root)
+  return root
+}
 
 /**
  * Holds a document to its contexts: each is known, none redefines a protected term, and every name and type in the
@@ -37,22 +46,16 @@ const roots = new WeakMap<ExtraContexts, ActiveContext>()
  */
 export function checkTerms(
   document: JsonObject,
-  extra?: ExtraContexts,
+  extra: ExtraContexts = noExtra,
   skip: ReadonlySet<string> = new Set()
 ): TermFault | undefined {
-  let root = bundledRoot
-  if (extra !== undefined) {
-    root = roots.get(extra) ?? emptyContext({ left: roomOfRoot })
-    roots.set(extra, root)
-  }
   const source: ContextSource = {
     budget: { left: maxWork },
     find: (url) =>
-      bundledContexts.get(url) ??
-      (extra !== undefined && Object.hasOwn(extra, url) ? (extra[url] as JsonObject) : undefined)
+      bundledContexts.get(url) ?? (Object.hasOwn(extra, url) ? (extra[url] as JsonObject) : undefined)
   }
   try {
-    checkObject({ source, skip, document }, document, root, undefined)
+    checkObject({ source, skip, document }, document, rootOf(extra), undefined)
     return undefined
   } catch (error) {
     if (error instanceof ContextProblem) return error.fault
