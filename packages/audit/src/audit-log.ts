@@ -17,12 +17,10 @@ import { checkNoteKey, parseNote, verifySignatures, type NoteKey } from './note.
 import { createQueue } from './queue.ts'
 import { decodeRecord, encodeRecord, isKind, type AuditRecord } from './record.ts'
 import { commitmentOf, deriveKey, entryTag, openBytes, sealBytes, tagKeyOf } from './sealing.ts'
-import { checkSubject } from './subject-keys.ts'
+import { NOBODY as nobody, checkPerson } from './subject-keys.ts'
 import { hasTile, parseTilePath, tilePath, tilesOf } from './tiles.ts'
 import { formatTlogProof } from './tlog-proof.ts'
 
-/** Whose key encrypts the data of entries about nobody. */
-const nobody = 'kwaai:log'
 const dataPurpose = 'kwaai/audit/data/1'
 const saltBytes = 32
 
@@ -137,11 +135,11 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     record: AuditRecord,
     secret: Uint8Array,
     options?: CallOptions
-  ): Promise<StoredEntry> => {
+  ): Promise<StoredEntry & { unopened?: true }> => {
     const sealed = await store.get(dataKey(record.seq), options)
     if (sealed === undefined) return { record }
     const text = openBytes(deriveKey(secret, dataPurpose), encodeRecord(record), sealed)
-    if (text === undefined) return { record }
+    if (text === undefined) return { record, unopened: true }
     return { record, salt: text.slice(0, saltBytes), data: text.slice(saltBytes) }
   }
 
@@ -169,7 +167,9 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       await sizeOf(seq, options)
       const record = decodeRecord(await logStore.entry(seq, options))
       const key = await keys.get(options.subject ?? nobody, options)
-      return key === undefined ? { record } : read(record, key.secret, options)
+      if (key === undefined) return { record }
+      const { unopened: _, ...found } = await read(record, key.secret, options)
+      return found
     },
     async *entriesOf(subject, options = {}) {
       const key = await keys.get(subject ?? nobody, options)
@@ -179,7 +179,10 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       for await (const bytes of logStore.entries(0, size, options)) {
         const record = decodeRecord(bytes)
         if (record.subject !== (subject === undefined ? undefined : entryTag(tags, record.seq))) continue
-        const { data, salt } = await read(record, key.secret, options)
+        const { data, salt, unopened } = await read(record, key.secret, options)
+        // Taken away it would be forgotten; changed it is not to be left out without a word.
+        if (unopened === true && subject !== undefined)
+          throw damaged(`the data of entry ${record.seq} is not what was sealed`)
         if (data !== undefined && salt !== undefined) yield { record, data, salt }
       }
     },
@@ -231,5 +234,5 @@ function checkedEntry({ kind, subject, data }: AuditEntry): AuditEntry {
       ERR_AUDIT_INVALID_ENTRY,
       `Cannot append the entry: its data of ${data.length} bytes is more than ${MAX_DATA_BYTES}`
     )
-  return { kind, data: data.slice(), ...(subject !== undefined && { subject: checkSubject(subject) }) }
+  return { kind, data: data.slice(), ...(subject !== undefined && { subject: checkPerson(subject) }) }
 }

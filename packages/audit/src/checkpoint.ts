@@ -1,6 +1,6 @@
 import type { Signer } from '@kwaai/interface'
 import { fromBase64, parseDecimal, toBase64 } from './bytes.ts'
-import { HASH_BYTES } from './constants.ts'
+import { HASH_BYTES, NOTE_COSIGNATURE } from './constants.ts'
 import {
   ERR_AUDIT_BAD_SIGNATURE,
   ERR_AUDIT_MALFORMED,
@@ -121,9 +121,10 @@ export async function openCheckpoint(
       ERR_AUDIT_WRONG_LOG,
       `Cannot verify the checkpoint: it is not of the log ${policy.origin}`
     )
-  const named = policy.witnesses ?? []
+  // A log's own kind of key witnesses nothing.
+  const named = (policy.witnesses ?? []).filter(({ type }) => type === NOTE_COSIGNATURE)
   const witnesses = await verifySignatures(note, named)
-  const quorum = policy.quorum ?? named.length
+  const quorum = policy.quorum ?? policy.witnesses?.length ?? 0
   // So that a quorum that is no number asks for more than there are.
   if (!(witnesses.length >= quorum))
     throw auditError(

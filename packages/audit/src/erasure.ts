@@ -17,6 +17,7 @@ import {
 import { dataKey } from './log-store.ts'
 import { decodeRecord } from './record.ts'
 import { commitmentOf, entryTag, tagKeyOf } from './sealing.ts'
+import { checkPerson } from './subject-keys.ts'
 import { verifyTlogProof } from './tlog-proof.ts'
 
 /** What to destroy a key does not reach. Part of every receipt. */
@@ -49,7 +50,7 @@ const kind = 'audit/erasure'
  * does what is left.
  *
  * @returns a receipt for the person, signed; this side keeps none, as it names the person.
- * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND` where the person has no key here.
+ * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND` where the person has no key here, `ERR_AUDIT_INVALID_ENTRY` where it is none.
  */
 export async function eraseSubject(
   log: AuditLog,
@@ -59,6 +60,7 @@ export async function eraseSubject(
   const { components, logStore, exclusive, appendNow } = partsOf(log)
   const { clock, keys, random } = components
   const signer = signerOf(log)
+  checkPerson(subject)
   const salt = random.bytes(HASH_BYTES)
   const erasedAt = clock.now()
   const { count, seq } = await exclusive(async () => {

@@ -69,6 +69,22 @@ export function checkSubject(subject: string): string {
   )
 }
 
+/** Whose key encrypts the data of entries about nobody. */
+export const NOBODY = 'kwaai:log'
+
+/**
+ * As {@link checkSubject}, where it has to be somebody.
+ *
+ * @throws A KwaaiError `ERR_AUDIT_INVALID_ENTRY` for the log's own name too.
+ */
+export function checkPerson(subject: string): string {
+  if (subject !== NOBODY) return checkSubject(subject)
+  throw auditError(
+    ERR_AUDIT_INVALID_ENTRY,
+    `Cannot use the subject: ${NOBODY} is the name of the log's own key. Name a person`
+  )
+}
+
 /**
  * A name for a subject that nobody without the vault's secret can make: what a vault files a key under.
  *

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import {
   createMemoryVault,
   decodeRecord,
+  eraseSubject,
   hashLeaf,
   parseCheckpoint,
   parseNote,
@@ -70,7 +71,9 @@ describe('a log', () => {
       [{ kind: 'a', data: new Uint8Array(65_537) }],
       [{ kind: 'a', data, subject: '' }],
       [{ kind: 'a', data, subject: 'x'.repeat(513) }],
-      [{ kind: 'a', data, subject: '\ud800' }]
+      [{ kind: 'a', data, subject: '\ud800' }],
+      // Under this name are the entries about nobody: whoever erased it would erase them all.
+      [{ kind: 'a', data, subject: 'kwaai:log' }]
     ]
     for (const entries of wrong)
       await assertRejectsWith(
@@ -79,6 +82,7 @@ describe('a log', () => {
         JSON.stringify(entries).slice(0, 60)
       )
     expect(await log.size()).toBe(0)
+    await assertRejectsWith(eraseSubject(log, 'kwaai:log'), 'ERR_AUDIT_INVALID_ENTRY', 'erasure')
     await log.append({ kind: 'a', data: new Uint8Array(65_536), subject: 'x'.repeat(512) })
     expect(await log.size()).toBe(1)
   })

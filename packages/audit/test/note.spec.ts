@@ -169,6 +169,10 @@ describe('witnesses', () => {
           ...(quorum !== undefined && { quorum })
         })
       ).toMatchObject({ code: 'ERR_AUDIT_NO_QUORUM' })
+    // Nor does the log witness itself.
+    expect(
+      await verifyCheckpoint(checkpoint, { ...policy, witnesses: [a.key, policy.key as NoteKey] })
+    ).toMatchObject({ code: 'ERR_AUDIT_NO_QUORUM' })
     // The same line twice is one witness.
     const line = checkpoint.slice(checkpoint.lastIndexOf('\u2014'))
     expect(

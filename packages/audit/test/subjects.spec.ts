@@ -110,6 +110,17 @@ describe('erasure', () => {
 })
 
 describe('a bundle', () => {
+  test('is not made of data that somebody changed', async () => {
+    const { log, store } = logKit()
+    await log.append({ kind: 'note/kept', subject: alice, data: text('one') })
+    await log.append({ kind: 'note/kept', subject: alice, data: text('two') })
+    const key = 'audit/data/0000000000000001'
+    const sealed = (await store.get(key)) as Uint8Array
+    await store.put(key, sealed.with(40, (sealed[40] as number) ^ 1))
+    await assertRejectsWith(exportSubject(log, alice), 'ERR_AUDIT_LOG_DAMAGED', 'export')
+    expect(await log.entry(1, { subject: alice })).not.toHaveProperty('data')
+  })
+
   test('holds everything about a person, and changes are seen', async () => {
     const { log, policy, signer, clock } = logKit()
     for (let at = 0; at < 5; at++) {

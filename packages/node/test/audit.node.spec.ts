@@ -154,6 +154,11 @@ describe('a person', () => {
       expect(before).toMatchObject({ valid: true, size: 7 })
 
       const receipt = join(folder, 'alice.receipt')
+      // Nobody is forgotten without the receipt, and no file is written over.
+      for (const out of [join(folder, 'nowhere', 'receipt'), bundle]) {
+        const refused = await runMain(['audit', 'erase', alice, '--out', out, '--data-dir', dataDir])
+        expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('Cannot write')])
+      }
       expect(await run('audit', 'erase', alice, '--out', receipt)).toContain('What this does not reach')
       const erased = (await json('audit', 'erase', account, her.did, 'key_unknown')) as {
         erased: unknown[]

@@ -1,7 +1,10 @@
+import { rm, stat, writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { ERASURE_LIMITS, eraseSubject, verifyErasureReceipt } from '@kwaai/audit'
 import { KwaaiError } from '@kwaai/interface'
 import { openSealedFile, sealedFiles, subjectNamed } from '../audit.ts'
-import { writeOut } from './audit-export.ts'
+import { folderUnusable } from '../errors.ts'
+import { writeSecretFile } from '../key-files.ts'
 import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
 
@@ -13,9 +16,12 @@ export const erase: AuditVerb = {
     const { args, options, io, dataDir } = context
     if (args.length === 0)
       throw misuse('Cannot erase nobody: name a DID or an account, or several of one person')
-    const out = options.text('out')
+    const name = options.text('out')
+    const out = name === undefined ? undefined : resolve(name)
     if (out !== undefined && args.length > 1) throw misuse('Cannot write several receipts into one file')
     await using audit = await openSigned(context)
+    // Made now: whoever is forgotten must not be left without a receipt because a folder cannot be written.
+    if (out !== undefined) await writeSecretFile(out, new Uint8Array())
     const policy = await audit.log.policy()
     // What an older version kept in the clear no key would take with it.
     for (const [name, scopes] of Object.entries(sealedFiles)) {
@@ -37,12 +43,21 @@ export const erase: AuditVerb = {
           unknown.push(subject)
           continue
         }
-        if (out !== undefined) await writeOut(out, bytes)
+        if (out !== undefined) {
+          await writeFile(out, bytes).catch((error: unknown) => {
+            // It is kept nowhere, and cannot be made again.
+            io.stderr.write(`The receipt, in base64: ${Buffer.from(bytes).toString('base64')}\n`)
+            throw folderUnusable(`write ${out}`, 'Keep the receipt above', error)
+          })
+        }
         const verified = await verifyErasureReceipt(bytes, { policy })
         if (!verified.ok) throw new KwaaiError(verified.code, verified.message)
         const { entries, tombstone } = verified.receipt
         erased.push({ subject, entries, tombstone, receipt: Buffer.from(bytes).toString('base64') })
       }
+    } catch (error) {
+      if (out !== undefined && (await stat(out)).size === 0) await rm(out)
+      throw error
     } finally {
       // Without their keys nothing of them can be read; now the rest of the bytes goes too.
       for (const [name, scopes] of Object.entries(sealedFiles)) {

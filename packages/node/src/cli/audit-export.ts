@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { exportSubject, formatNoteKey } from '@kwaai/audit'
 import type { JsonObject } from '@kwaai/identity'
 import { openSealedFile, sealedFiles, subjectNamed } from '../audit.ts'
 import { folderUnusable } from '../errors.ts'
+import { writeSecretFile } from '../key-files.ts'
 import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
 import { parseWhole } from './options.ts'
@@ -25,7 +26,7 @@ export const prove: AuditVerb = {
     await using audit = await openSigned(context)
     const proof = await audit.log.prove(seq, { signal: io.signal })
     const out = options.text('out')
-    if (out !== undefined) await writeOut(out, Buffer.from(proof))
+    if (out !== undefined) await writeSecretFile(resolve(out), Buffer.from(proof))
     if (options.flag('json')) io.stdout.write(`${JSON.stringify({ entry: seq, proof })}\n`)
     else if (out === undefined) io.stdout.write(proof)
     return 0
@@ -52,7 +53,7 @@ export const exportAudit: AuditVerb = {
     if (folder !== undefined) {
       let files = 0
       for await (const { path, bytes } of audit.log.files({ signal: io.signal })) {
-        await writeOut(join(folder, ...path.split('/')), bytes, 0o644)
+        await writeOut(join(folder, ...path.split('/')), bytes)
         files++
       }
       const key = formatNoteKey((await audit.log.policy()).key)
@@ -67,7 +68,7 @@ export const exportAudit: AuditVerb = {
       throw misuse('Cannot export to nowhere: give --out <file>')
     const also = await elsewhere(dataDir, subject)
     const bundle = await exportSubject(audit.log, subject, { also, signal: io.signal })
-    await writeOut(out, bundle)
+    await writeSecretFile(resolve(out), bundle)
     tell(options, io, { subject, file: out, bytes: bundle.length }, [
       `${out} holds in the clear everything that is kept here about ${subject}. Whoever has it can read it.`
     ])
@@ -86,11 +87,11 @@ async function elsewhere(dataDir: string, subject: string): Promise<JsonObject> 
   return found
 }
 
-/** Writes a file for its owner alone, with the folders it lies in. */
-export async function writeOut(path: string, bytes: Uint8Array, mode = 0o600): Promise<void> {
+/** Writes a file of an exported log, with the folders it lies in. */
+async function writeOut(path: string, bytes: Uint8Array): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, bytes, { mode })
+    await writeFile(path, bytes, { mode: 0o644 })
   } catch (error) {
     throw folderUnusable(`write ${path}`, 'Name a file in a folder that can be written', error)
   }
