@@ -1,9 +1,17 @@
-import { canonicalizeJson, open, parseJson, seal, type JsonObject, type JsonValue } from '@kwaai/identity'
+import {
+  canonicalizeJson,
+  didFromPublicKey,
+  open,
+  parseJson,
+  seal,
+  type JsonObject,
+  type JsonValue
+} from '@kwaai/identity'
 import { KwaaiError, type CallOptions, type Did } from '@kwaai/interface'
 import { partsOf, signerOf } from './log-parts.ts'
 import type { AuditLog } from './log-types.ts'
 import { fromBase64, textOf, toBase64, utf8 } from './bytes.ts'
-import { openCheckpoint, parseCheckpoint, type Checkpoint, type LogPolicy } from './checkpoint.ts'
+import { keysOf, openCheckpoint, parseCheckpoint, type Checkpoint, type LogPolicy } from './checkpoint.ts'
 import { BUNDLE_CONTEXT, HASH_BYTES, MAX_BUNDLE_BYTES } from './constants.ts'
 import {
   ERR_AUDIT_BAD_SIGNATURE,
@@ -17,7 +25,7 @@ import {
   type Checked
 } from './errors.ts'
 import { hashLeaf, inclusionProof, verifyInclusion } from './merkle.ts'
-import { parseNote } from './note.ts'
+import { parseNote, type NoteKey } from './note.ts'
 import { decodeRecord, type AuditRecord } from './record.ts'
 import { commitmentOf, entryTag, tagKeyOf } from './sealing.ts'
 import { parseHashes } from './witness.ts'
@@ -52,7 +60,7 @@ export interface ExportOptions extends CallOptions {
 export interface VerifyBundleOptions {
   /** The log and its key. */
   policy: LogPolicy
-  /** Who has to have signed the bundle. Default: whoever has; the log's key is checked by the policy anyway. */
+  /** Who has to have signed the bundle. Default: the log's key, or one of its keys. */
   signer?: Did
 }
 
@@ -118,7 +126,7 @@ export async function verifyBundle(
   options: VerifyBundleOptions
 ): Promise<Checked<{ bundle: Bundle; signer: Did; checkpoint: Checkpoint }>> {
   return checked(async () => {
-    const opened = await openSealed(bytes, BUNDLE_CONTEXT, MAX_BUNDLE_BYTES + 1_024, options.signer)
+    const opened = await openSealed(bytes, BUNDLE_CONTEXT, MAX_BUNDLE_BYTES + 1_024, options)
     const value = opened.value as Readonly<Record<string, JsonValue | undefined>>
     const { subject, exportedAt, checkpoint: note, also } = value
     const tagKey = typeof value['tagKey'] === 'string' ? fromBase64(value['tagKey']) : undefined
@@ -182,14 +190,16 @@ export async function openSealed(
   bytes: Uint8Array,
   context: string,
   maxBytes: number,
-  signer?: string
+  { policy, signer }: { policy: LogPolicy; signer?: Did }
 ): Promise<{ value: JsonObject; signer: Did }> {
   try {
     const opened = await open(bytes, { context, maxBytes })
-    if (signer !== undefined && opened.signer !== signer)
+    // A part of what it says is not in the log, so that nobody else's word counts.
+    const signers = signer === undefined ? keysOf(policy).map(didOfKey) : [signer]
+    if (!signers.includes(opened.signer))
       throw auditError(
         ERR_AUDIT_BAD_SIGNATURE,
-        `Cannot verify it: ${opened.signer} signed it, and not ${signer}`
+        `Cannot verify it: ${opened.signer} signed it, and not ${signers.join(' or ')}`
       )
     const value = parseJson(textOf(opened.payload) ?? '', { maxLength: maxBytes })
     if (!isObject(value)) throw malformed('it is no object')
@@ -200,6 +210,10 @@ export async function openSealed(
       throw auditError(ERR_AUDIT_BAD_SIGNATURE, 'Cannot verify it: its signature does not hold')
     throw malformed(error.message)
   }
+}
+
+function didOfKey({ publicKey }: NoteKey): Did {
+  return didFromPublicKey(publicKey)
 }
 
 /** True for an object of JSON. */

@@ -90,6 +90,11 @@ export async function signCheckpoint(checkpoint: Checkpoint, signer: Signer): Pr
   return formatNote({ text, signatures: [await signNote(text, checkpoint.origin, signer)] })
 }
 
+/** The keys of a log. */
+export function keysOf({ key }: Pick<LogPolicy, 'key'>): readonly NoteKey[] {
+  return Array.isArray(key) ? (key as readonly NoteKey[]) : [key as NoteKey]
+}
+
 /** Verifies a signed checkpoint against a policy: of that log, signed by it, and by enough witnesses. */
 export async function verifyCheckpoint(
   note: string | Uint8Array,
@@ -108,7 +113,7 @@ export async function openCheckpoint(
   policy: LogPolicy
 ): Promise<VerifiedCheckpoint> {
   const note = parseNote(bytes)
-  const keys = Array.isArray(policy.key) ? (policy.key as readonly NoteKey[]) : [policy.key as NoteKey]
+  const keys = keysOf(policy)
   const own = await verifySignatures(note, keys)
   if (own.length === 0)
     throw auditError(

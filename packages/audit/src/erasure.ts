@@ -101,18 +101,13 @@ function statement(subject: string, erasedAt: number, entries: number): Uint8Arr
   return utf8(canonicalizeJson({ subject, erasedAt, entries }))
 }
 
-/** Verifies a receipt: its signature, and that the log holds the entry that says so. */
+/** Verifies a receipt: the signature of the log's key (or of `signer`), and that the log holds the entry that says so. */
 export async function verifyErasureReceipt(
   bytes: Uint8Array,
   options: { policy: LogPolicy; signer?: Did }
 ): Promise<Checked<{ receipt: ErasureReceipt; signer: Did; checkpoint: Checkpoint }>> {
   return checked(async () => {
-    const { value, signer } = await openSealed(
-      bytes,
-      ERASURE_RECEIPT_CONTEXT,
-      maxReceiptBytes,
-      options.signer
-    )
+    const { value, signer } = await openSealed(bytes, ERASURE_RECEIPT_CONTEXT, maxReceiptBytes, options)
     const { v, subject, erasedAt, entries, proof, limits } = value
     const salt = typeof value['salt'] === 'string' ? fromBase64(value['salt']) : undefined
     if (

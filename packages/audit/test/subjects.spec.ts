@@ -1,4 +1,4 @@
-import { createIdentity } from '@kwaai/identity'
+import { createIdentity, open, seal } from '@kwaai/identity'
 import { createMemoryStore } from '@kwaai/interface/memory'
 import { assertRejectsWith, createSeededRandom, keyValueStoreSuite } from '@kwaai/testing'
 import { describe, expect, test } from 'vitest'
@@ -144,6 +144,11 @@ describe('a bundle', () => {
       expect((await verifyBundle(changed, { policy, signer: signer.did })).ok).toBe(false)
     }
     const stranger = createIdentity()
+    // The same proofs with another name and other words around them.
+    const context = 'kwaai/audit/bundle/1'
+    const { payload } = await open(bytes, { context })
+    const forged = await seal(stranger, context, text(new TextDecoder().decode(payload).replace('yes', 'no')))
+    expect(await verifyBundle(forged, { policy })).toMatchObject({ code: 'ERR_AUDIT_BAD_SIGNATURE' })
     expect((await verifyBundle(bytes, { policy, signer: stranger.did })).ok).toBe(false)
     expect((await verifyBundle(bytes, { policy: logKit({ seed: 9 }).policy })).ok).toBe(false)
   })
