@@ -52,6 +52,8 @@ interface Place {
 
 // `<prefix>~<key id>/<mac of the key>` holds the key and the value: below `~` nobody else's keys begin.
 const marker = '~'
+/** What its length of two bytes can say. */
+const maxKeyBytes = 0xffff
 
 /**
  * Encrypts what belongs to persons, keys and values, each under its person's key: with that key destroyed they are not
@@ -118,6 +120,8 @@ export function createSealedStore(init: SealedStoreInit, components: SealedStore
     const key = await keys.make(place.subject, options)
     const name = sealedName(place.prefix, key, operation.key)
     const logical = utf8(operation.key)
+    if (logical.length > maxKeyBytes)
+      throw new RangeError(`Cannot keep a key of more than ${maxKeyBytes} bytes`)
     const text = concatBytes([logical.length >> 8, logical.length & 0xff], logical, operation.value)
     const value = sealBytes(sealKey(key), utf8(name), text, random)
     return [...clear, ...names.filter((one) => one !== name).map(gone), { type: 'put', key: name, value }]

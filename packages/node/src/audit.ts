@@ -145,7 +145,9 @@ export function openSealedFile(
     ...sealed,
     path,
     async forget(options) {
-      if ((await sealed.sweep(options)) > 0) await file.compact(options)
+      await sealed.sweep(options)
+      // Always: a process that was killed may have deleted something and left its bytes.
+      await file.compact(options)
     },
     async takeOver(options) {
       if ((await sealed.sealAll(options)) > 0) await file.compact(options)

@@ -214,6 +214,11 @@ test('who is known by several spellings is one, and what was kept in the clear g
   const old = createFileStore({ path: join(dir, 'issuer.log') })
   await old.put(`given/UptimeCredential/${did}`, new TextEncoder().encode(JSON.stringify({ did })))
   await old[Symbol.asyncDispose]()
+  // And what was deleted by a process that was killed before it wrote the file anew.
+  const killed = createFileStore({ path: join(dir, 'answers.log') })
+  await killed.put('old', new TextEncoder().encode(note))
+  await killed.delete('old')
+  await killed[Symbol.asyncDispose]()
   const { status, stdout } = await runMain(['audit', 'erase', peerId, '--json', '--data-dir', dir])
   expect([status, JSON.parse(stdout)]).toMatchObject([0, { erased: [{ subject: did, entries: 2 }] }])
   expect(await traces(dir, [did, peerId, note])).toEqual([])

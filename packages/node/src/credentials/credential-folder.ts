@@ -16,14 +16,13 @@ import {
 } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { lock } from '../model/file-lock.ts'
-import { createFileStore } from '../store/file-store.ts'
 
 /** A credential that is kept. */
 export interface KeptCredential {
   /** The first half of the SHA-256 of its canonical JSON. */
   id: string
-  /** Issued here, brought from elsewhere, or what the node's own keys say of each other. */
-  origin: 'issued' | 'imported' | 'own'
+  /** Issued here, or brought from elsewhere. */
+  origin: 'issued' | 'imported'
   /** Milliseconds since 1970. */
   keptAt: number
   credential: Credential
@@ -80,18 +79,12 @@ export function openCredentials(
   // Encrypted under the keys of those they are about, and forgotten with these.
   const kept = openSealedFile(dataDir, 'credentials.log', credentialScopes)
   const issued = openSealedFile(dataDir, 'issuer.log', observationScopes)
-  const own = createFileStore({ path: join(dataDir, 'own-credentials.log') })
   const audit = openAudit(dataDir, { clock })
 
   const list = async (options: CallOptions = {}): Promise<KeptCredential[]> => {
     const found: KeptCredential[] = []
     for await (const [, value] of kept.entries({ gte: prefix, lt: `${prefix}~`, ...options })) {
       found.push(JSON.parse(decoder.decode(value)) as KeptCredential)
-    }
-    // Bindings and rotations, which "kwaai identity" keeps.
-    for await (const [, value] of own.entries(options)) {
-      const credential = JSON.parse(decoder.decode(value)) as Credential
-      found.push({ id: idOf(credential), origin: 'own', keptAt: timeOf(credential), credential })
     }
     return found.toSorted((a, b) => a.keptAt - b.keptAt)
   }
@@ -167,7 +160,6 @@ export function openCredentials(
     async close() {
       await kept[Symbol.asyncDispose]()
       await issued[Symbol.asyncDispose]()
-      await own[Symbol.asyncDispose]()
       await audit[Symbol.asyncDispose]()
     }
   }
@@ -175,9 +167,4 @@ export function openCredentials(
 
 function idOf(credential: Credential): string {
   return createHash('sha256').update(canonicalizeJson(credential)).digest('hex').slice(0, 32)
-}
-
-/** Milliseconds since 1970 of its beginning. */
-function timeOf({ validFrom }: Credential): number {
-  return (validFrom === undefined ? undefined : Date.parse(validFrom)) || 0
 }
