@@ -1,6 +1,6 @@
 import type { BatchOperation, CallOptions, Signer } from '@kwaai/interface'
 import { equalBytes, textOf, toHex, utf8 } from './bytes.ts'
-import { parseCheckpoint, signCheckpoint } from './checkpoint.ts'
+import { parseCheckpoint, signCheckpoint, type Checkpoint } from './checkpoint.ts'
 import {
   DEFAULT_CHECKPOINT_ENTRIES,
   DEFAULT_CHECKPOINT_MS,
@@ -8,12 +8,18 @@ import {
   MAX_DATA_BYTES,
   NOTE_ED25519
 } from './constants.ts'
-import { ERR_AUDIT_INVALID_ENTRY, ERR_AUDIT_INVALID_INIT, ERR_AUDIT_NOT_FOUND, auditError } from './errors.ts'
+import {
+  ERR_AUDIT_INVALID_ENTRY,
+  ERR_AUDIT_INVALID_INIT,
+  ERR_AUDIT_NOT_FOUND,
+  auditError,
+  isAuditError
+} from './errors.ts'
 import { checkpointKey, createLogStore, damaged, dataKey, emptyHead, type LogHead } from './log-store.ts'
 import { keepParts, type AuditLogParts } from './log-parts.ts'
 import type { AuditEntry, AuditLog, AuditLogComponents, AuditLogInit, StoredEntry } from './log-types.ts'
 import { consistencyProof, frontierRoot, inclusionProof, rootAt } from './merkle.ts'
-import { checkNoteKey, parseNote, verifySignatures, type NoteKey } from './note.ts'
+import { checkNoteKey, parseNote, verifySignatures, type Note, type NoteKey } from './note.ts'
 import { createQueue } from './queue.ts'
 import { decodeRecord, encodeRecord, isKind, type AuditRecord } from './record.ts'
 import { commitmentOf, deriveKey, entryTag, openBytes, sealBytes, tagKeyOf } from './sealing.ts'
@@ -67,7 +73,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
 
   const lastSigned = async (options?: CallOptions): Promise<string | undefined> => {
     const bytes = await store.get(checkpointKey, options)
-    return bytes === undefined ? undefined : textOf(bytes)
+    return bytes === undefined ? undefined : (textOf(bytes) ?? '')
   }
   const signNow = async (options?: CallOptions): Promise<string> => {
     const { origin, frontier } = await headOf(options)
@@ -76,8 +82,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       throw damaged('its entries are not those its head was made of')
     const last = await lastSigned(options)
     if (last !== undefined) {
-      const note = parseNote(last)
-      const before = parseCheckpoint(note.text)
+      const { note, checkpoint: before } = readSigned(last)
       const kept =
         before.size <= frontier.size && (await rootAt(before.size, logStore.hashes(frontier.size, options)))
       if (!kept || !equalBytes(kept, before.root))
@@ -93,7 +98,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
   }
   const signedSize = async (options?: CallOptions): Promise<number> => {
     const last = await lastSigned(options)
-    return last === undefined ? 0 : parseCheckpoint(parseNote(last).text).size
+    return last === undefined ? 0 : readSigned(last).checkpoint.size
   }
   const signIfDue = async (size: number, signed: number): Promise<void> => {
     if (components.signer === undefined) return
@@ -204,7 +209,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       const checkpoint = await lastSigned(options)
       if (checkpoint === undefined) return undefined
       if (path === 'checkpoint') return utf8(checkpoint)
-      const { size } = parseCheckpoint(parseNote(checkpoint).text)
+      const { size } = readSigned(checkpoint).checkpoint
       const place = parseTilePath(path)
       return place !== undefined && hasTile(size, place) ? logStore.tile(place, options) : undefined
     },
@@ -221,6 +226,17 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
   }
   keepParts(log, { components, logStore, exclusive, appendNow })
   return log
+}
+
+/** The checkpoint as the store has it: one that cannot be read is damage, and no fault of whoever asks. */
+function readSigned(text: string): { note: Note; checkpoint: Checkpoint } {
+  try {
+    const note = parseNote(text)
+    return { note, checkpoint: parseCheckpoint(note.text) }
+  } catch (error) {
+    if (isAuditError(error)) throw damaged('its last checkpoint cannot be read')
+    throw error
+  }
 }
 
 function checkedEntry({ kind, subject, data }: AuditEntry): AuditEntry {

@@ -25,6 +25,7 @@ export const ERASURE_LIMITS: readonly string[] = [
   'Copies outside of this node: backups, snapshots, exported bundles, and what others were sent.',
   'The medium: a disk that moves blocks about (flash, journals, snapshots) may keep a key that was overwritten.',
   'What others know: that there were entries, when, of which kind and about how long; their tags lead to nobody.',
+  'What belongs to others: a credential or a grant that the person gave to somebody stands, and names its giver, under the key of the one who has it.',
   'What is recorded about the person from now on, under a new key.'
 ]
 

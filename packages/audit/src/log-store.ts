@@ -187,6 +187,7 @@ function decodeHead(bytes: Uint8Array): LogHead {
     const hashes = value.hashes.map((hash) => fromBase64(hash) as Uint8Array)
     const sound =
       value.v === 1 &&
+      typeof value.origin === 'string' &&
       Number.isSafeInteger(value.size) &&
       hashes.length === frontierLength(value.size) &&
       hashes.every(({ length }) => length === HASH_BYTES)

@@ -196,6 +196,28 @@ describe('a log', () => {
     )
   })
 
+  test('takes a checkpoint or a head that cannot be read for damage, and says so', async () => {
+    const { log, store } = logKit()
+    await log.append({ kind: 'tick', data: text('1') })
+    await log.checkpoint()
+    for (const key of ['audit/checkpoint', 'audit/head']) {
+      const sound = (await store.get(key)) as Uint8Array
+      for (const bad of [
+        new Uint8Array(),
+        text('x'),
+        text('null'),
+        sound.subarray(0, 30),
+        Uint8Array.of(0xff)
+      ]) {
+        await store.put(key, bad)
+        await assertRejectsWith(log.append({ kind: 'tick', data: text('2') }), 'ERR_AUDIT_LOG_DAMAGED', key)
+        await assertRejectsWith(log.checkpoint(), 'ERR_AUDIT_LOG_DAMAGED', key)
+      }
+      await store.put(key, sound)
+    }
+    expect(await log.size()).toBe(1)
+  })
+
   test('a change of keys signs the same log anew', async () => {
     const before = logKit()
     await before.log.append({ kind: 'tick', data: text('1') })
