@@ -224,6 +224,33 @@ test('who is known by several spellings is one, and what was kept in the clear g
   expect(await traces(dir, [did, peerId, note])).toEqual([])
 })
 
+test('what is done with keys, grants and credentials is told to the log', async () => {
+  const dir = join(folder, 'told')
+  const issue = ['vc', 'issue', '--type', 'MemberCredential', '--subject', alice, '--claim', 'memberOf=x']
+  const commands = [['grant', 'create', bob], ['identity', 'export'], issue]
+  for (const args of commands) expect((await runMain([...args, '--json', '--data-dir', dir])).status).toBe(0)
+  const listed = await runMain(['vc', 'list', '--json', '--data-dir', dir])
+  const [{ id }] = JSON.parse(listed.stdout) as [{ id: string }]
+  const [given] = JSON.parse((await runMain(['grant', 'list', '--json', '--data-dir', dir])).stdout) as [
+    { id: string }
+  ]
+  const shown = ['--challenge', 'c', '--domain', 'example.org', '--for-others']
+  for (const args of [
+    ['vc', 'present', id, ...shown],
+    ['grant', 'show', given.id, '--keep']
+  ])
+    expect((await runMain([...args, '--json', '--data-dir', dir])).status).toBe(0)
+  await using audit = openAudit(dir)
+  const kinds = await Promise.all([0, 1, 2, 3, 4].map(async (at) => (await audit.log.entry(at)).record.kind))
+  const [made, exported, issued, presented, received] = kinds
+  expect([made, received]).toEqual(['grant/made', 'grant/received'])
+  expect([exported, issued, presented]).toEqual([
+    'identity/exported',
+    'credential/issued',
+    'credential/presented'
+  ])
+})
+
 describe('kwaai audit', () => {
   test('sees a log that was exported and then changed', async () => {
     const key = String((await json('audit', 'verify'))['key'])
