@@ -1,8 +1,7 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { KwaaiError } from '@kwaai/interface'
 import type { Server } from '../src/index.ts'
@@ -45,40 +44,8 @@ describe.runIf(process.platform === 'linux')('the demonstration', () => {
     timeout
   )
 
-  // SIGHUP, which is answered as SIGTERM is, in the deep tier.
-  test.each(['SIGKILL', 'SIGTERM'] as const)('leaves no process behind after %s', endDemo, timeout)
-})
-
-describe.runIf(process.platform === 'linux')('npm in front', () => {
-  test(
-    'that is ended alone leaves no process behind',
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'kwaai-npm-'))
-      const bin = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
-      const start = `"${process.execPath}" --conditions=kwaai:source "${bin}" demo --serve --api-port 0 --max-tokens 4`
-      await writeFile(join(folder, 'package.json'), JSON.stringify({ scripts: { start } }))
-      const npm = spawn('npm', ['start'], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
-      try {
-        let output = ''
-        await new Promise<void>((resolve, reject) => {
-          npm.stdout.setEncoding('utf8').on('data', (text: string) => {
-            output += text
-            if (output.includes('node-3')) resolve()
-          })
-          npm.once('error', reject)
-          npm.once('exit', () => reject(new Error(`npm ended first: ${output}`)))
-        })
-        const processes = descendants(npm.pid as number)
-        expect(processes.filter(({ command }) => command.includes(' up --json ')).length).toBe(3)
-        npm.kill('SIGKILL')
-        expect(await gone(processes)).toEqual([])
-      } finally {
-        npm.kill('SIGKILL')
-        await rm(folder, { recursive: true, force: true })
-      }
-    },
-    timeout
-  )
+  // After SIGTERM, SIGHUP, and when npm in front of it is ended: in the deep tier.
+  test('leaves no process behind after SIGKILL', () => endDemo('SIGKILL'), timeout)
 })
 
 describe('a server that dies', () => {
@@ -243,21 +210,6 @@ describe('a server that is asked to end', () => {
       })
       await expect(broken).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
       expect((await ended).status).toBe(143)
-    },
-    timeout
-  )
-
-  test(
-    'ends when its time to drain is over',
-    async () => {
-      cluster = await startCluster(path, ['0-30'], { args: ['--drain-timeout', '1'], client })
-      const { child } = cluster.servers[0] as Server
-      const ended = exit(child)
-      const broken = answer(cluster, 2_000, (count) => {
-        if (count === 2) child.kill('SIGTERM')
-      })
-      await expect(broken).rejects.toMatchObject({ code: 'ERR_MODEL_UNAVAILABLE' })
-      expect((await ended).status).toBe(0)
     },
     timeout
   )
