@@ -204,22 +204,27 @@ export async function keyBytes(
 }
 
 /**
- * Puts a sealed key in the place of a plain one, by one rename; until then the plain one stands. What was sealed is
- * opened first: afterwards there is no other copy.
+ * Puts a key in the place of itself, sealed with another passphrase or, without one, plain. It is one rename: until then
+ * the old file stands, from then on the new one. What was sealed is opened first: afterwards there is no other copy.
+ *
+ * @param options - `beforePut` runs when all that can be refused was; where it throws nothing is changed.
  */
-export async function encryptKey(
+export async function resealKey(
   dataDir: string,
   name: KeyName,
   identity: Identity,
-  passphrase: string,
-  options: CallOptions = {}
+  passphrase: string | undefined,
+  { beforePut, ...options }: CallOptions & { beforePut?: () => Promise<void> } = {}
 ): Promise<void> {
-  const sealed = await keyBytes(name, identity, passphrase, options)
-  const again = await openSecret(passphrase, sealed, { name, ...options })
-  if (identityOf(again, keyPath(dataDir, name)).did !== identity.did)
-    throw new Error('what was sealed does not open')
-  again.fill(0)
-  await keysOf(dataDir).put(name, sealed, { replace: true, ...options })
+  const bytes = await keyBytes(name, identity, passphrase, options)
+  if (passphrase !== undefined) {
+    const again = await openSecret(passphrase, bytes, { name, ...options })
+    if (identityOf(again, keyPath(dataDir, name)).did !== identity.did)
+      throw new Error('what was sealed does not open')
+    again.fill(0)
+  }
+  await beforePut?.()
+  await keysOf(dataDir).put(name, bytes, { replace: true, ...options })
 }
 
 /** An error of the folder, with what to do about it. */
@@ -266,7 +271,7 @@ export async function loadIdentity(dataDir: string, options: KeyOptions = {}): P
         const now = (await readKey(dataDir, 'identity', call)) ?? stored
         const { identity } = await openKey(dataDir, 'identity', now, options)
         if (now.encrypted) return identity
-        await encryptKey(dataDir, 'identity', identity, passphrase, call)
+        await resealKey(dataDir, 'identity', identity, passphrase, call)
         options.onNote?.(
           `The key ${keyPath(dataDir, 'identity')} is encrypted from now on. Without its passphrase it is lost.`
         )

@@ -6,6 +6,7 @@ import { openSecret, readSealedFacts } from '@kwaai/identity/keystore'
 import { identityFromPhrase } from '@kwaai/identity/phrase'
 import { verifyRotation } from '@kwaai/identity/vc'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openAudit } from '../src/audit.ts'
 import { keepCredential, ownCredentials } from '../src/cli/identity-credentials.ts'
 import { claimDataDir } from '../src/data-dir.ts'
 import { loadIdentity } from '../src/node-key.ts'
@@ -243,6 +244,9 @@ describe('kwaai identity export and import', () => {
       [['export', '--format', 'pem'], 'pem'],
       [['rotate', '--reason', 'boredom'], 'boredom'],
       [['phrase', '--restore', '--confirm'], '--confirm'],
+      [['passphrase', '--remove', '--new-passphrase-file', file], '--remove'],
+      [['passphrase', '--new-passphrase-file', join(folder, 'none')], '--new-passphrase-file'],
+      [['rotate', '--remove'], '--remove'],
       [['phrase', '--restore', '--node-index', '-1'], 'node-index']
     ]
     await loadIdentity(dataDir)
@@ -270,6 +274,109 @@ describe('kwaai identity export and import', () => {
     await refused(['import', '--controller', '--file', '-'], 'no passphrase', { input })
     const back = await json(['import', '--controller', '--file', '-'], { input, env })
     expect(back).toMatchObject({ did: controller, encrypted: true })
+  })
+})
+
+describe('kwaai identity passphrase', () => {
+  const next = 'battery staple'
+  const nextEnv = { KWAAI_NEW_PASSPHRASE: next }
+  const both = { ...env, ...nextEnv }
+
+  test('sets, changes and removes it, and the key stays the same', async () => {
+    await refused(['passphrase'], 'there is no key', { env: nextEnv })
+    await refused(['passphrase', '--controller'], /no controller's key.*kwaai identity phrase/, { env })
+    expect(await readdir(folder)).toEqual([])
+    const { did, peerId } = await loadIdentity(dataDir)
+    const path = join(dataDir, 'identity.key')
+    const facts = { did, peerId, path }
+    const step = async (
+      args: string[],
+      options: Options,
+      expected: { changed: boolean; encrypted: boolean }
+    ): Promise<void> => {
+      expect(await json(['passphrase', ...args], options)).toEqual({ ...facts, ...expected })
+      expect((await stat(path)).mode & 0o777).toBe(0o600)
+      expect((await readdir(dataDir)).filter((name) => /^\.|identity/.test(name))).toEqual(['identity.key'])
+    }
+    const [old, fresh] = [join(folder, 'old'), join(folder, 'fresh')]
+    await writeFile(old, `${passphrase}\n`, { mode: 0o600 })
+    await writeFile(fresh, `${next}\n`, { mode: 0o600 })
+    // Nobody takes the passphrase of the key for the new one.
+    await refused(['passphrase'], /no new passphrase.*--new-passphrase-file.*KWAAI_NEW_PASSPHRASE/, { env })
+    await step(['--remove'], {}, { changed: false, encrypted: false })
+    await step(['--new-passphrase-file', old], {}, { changed: true, encrypted: true })
+    const args = ['--passphrase-file', old, '--new-passphrase-file', fresh]
+    await step(args, {}, { changed: true, encrypted: true })
+    expect(readSealedFacts(new Uint8Array(await key()))).toMatchObject({ name: 'identity', pub: did })
+    expect((await loadIdentity(dataDir, { passphrase: next })).did).toBe(did)
+    const sealed = await key()
+    await refused(['passphrase', ...args], /not its passphrase\. Nothing was changed/)
+    await refused(['passphrase', '--remove'], 'not its passphrase', { env })
+    await refused(['passphrase', '--remove'], 'no terminal to ask')
+    await step([], { env: { ...nextEnv, KWAAI_PASSPHRASE: next } }, { changed: false, encrypted: true })
+    expect(await key()).toEqual(sealed)
+    const removing = await run(['passphrase', '--remove'], { env: { KWAAI_PASSPHRASE: next } })
+    expect(removing).toMatchObject({ status: 0, stdout: expect.stringContaining('not encrypted any more') })
+    const { exportSeed } = await loadIdentity(dataDir)
+    expect(new Uint8Array(await key())).toEqual(seedToProtobuf(exportSeed()))
+    expect(await json(['show'])).toMatchObject({ did, encrypted: false })
+    // Each change is told to the log, as is which one.
+    await using audit = openAudit(dataDir)
+    const told: unknown[] = []
+    for await (const { data, record } of audit.log.entriesOf())
+      told.push([record.kind, JSON.parse(new TextDecoder().decode(data))])
+    expect(told).toEqual(
+      [true, true, false].map((encrypted) => [
+        'identity/passphrase-changed',
+        { name: 'identity', did, encrypted }
+      ])
+    )
+  })
+
+  test("a controller's is changed, and never removed", async () => {
+    const { controller } = await json(['phrase', '--show-words'], { env })
+    const path = join(dataDir, 'controller.key')
+    const before = await readFile(path)
+    await refused(['passphrase', '--controller', '--remove'], 'always encrypted', { env, status: 2 })
+    await refused(['passphrase', '--controller'], 'not its passphrase', {
+      env: { ...nextEnv, KWAAI_PASSPHRASE: 'wrong' }
+    })
+    await refused(['passphrase', '--controller'], 'from 1 to 1024', {
+      env: { ...env, KWAAI_NEW_PASSPHRASE: 'x'.repeat(1025) }
+    })
+    expect(await readFile(path)).toEqual(before)
+    {
+      await using audit = openAudit(dataDir)
+      for (let at = (await audit.log.size()) - 1; at >= 0; at--)
+        expect((await audit.log.entry(at)).record.kind).not.toContain('passphrase')
+    }
+    const changed = await json(['passphrase', '--controller'], { env: both })
+    expect(changed).toMatchObject({ did: controller, changed: true, encrypted: true, path })
+    const sealed = new Uint8Array(await readFile(path))
+    expect((await openSecret(next, sealed, { name: 'controller' })).length).toBe(68)
+    // The node's is another key, under the passphrase it had.
+    expect((await loadIdentity(dataDir, { passphrase })).did).not.toBe(controller)
+  })
+
+  test('goes on beside a node that runs, waits for another change, and not in a rotation', async () => {
+    const { did } = await loadIdentity(dataDir)
+    const release = await claimDataDir(dataDir)
+    try {
+      expect(await json(['passphrase'], { env: nextEnv })).toMatchObject({ did, changed: true })
+    } finally {
+      await release()
+    }
+    const sealed = await key()
+    await writeFile(join(dataDir, 'identity-next.key'), seedToProtobuf(createIdentity().exportSeed()))
+    const change = { env: { KWAAI_PASSPHRASE: next, KWAAI_NEW_PASSPHRASE: passphrase } }
+    await refused(['passphrase'], /rotation has begun.*kwaai identity rotate/, change)
+    expect(await key()).toEqual(sealed)
+    await json(['rotate'], { env: { KWAAI_PASSPHRASE: next } })
+    // Two at once: one of them comes second, and its old passphrase is none any more.
+    const [one, two] = await Promise.all([run(['passphrase'], change), run(['passphrase'], change)])
+    expect([one.status, two.status].toSorted()).toEqual([0, 1])
+    expect(`${one.stderr}${two.stderr}`).toMatch(/^kwaai: [^\n]*not its passphrase[^\n]*\n$/)
+    expect(await json(['show'], { env })).toMatchObject({ encrypted: true, proven: true })
   })
 })
 

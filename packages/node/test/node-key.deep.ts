@@ -9,11 +9,16 @@ import { loadIdentity, readKey } from '../src/node-key.ts'
 
 const writer = fileURLToPath(new URL('node-key-writer.ts', import.meta.url))
 const passphrase = 'correct horse'
+const next = 'battery staple'
 const kills = 60
 
-/** Starts the encryption and kills the process after so many milliseconds. */
-async function killedAfter(folder: string, ms: number): Promise<{ said: string; tookMs: number }> {
-  const child = spawn(process.execPath, ['--conditions=kwaai:source', writer, folder, passphrase])
+/** Starts the writer and kills the process after so many milliseconds. */
+async function killedAfter(
+  folder: string,
+  ms: number,
+  ...passphrases: string[]
+): Promise<{ said: string; tookMs: number }> {
+  const child = spawn(process.execPath, ['--conditions=kwaai:source', writer, folder, ...passphrases])
   let said = ''
   let began = 0
   let tookMs = 0
@@ -40,7 +45,11 @@ test('a process killed while it encrypts its key leaves the key whole, plain or 
     try {
       const { did } = await loadIdentity(folder)
       // Two derivations take most of the time; the change itself comes right behind them.
-      const { said, tookMs } = await killedAfter(folder, n === 0 ? wholeMs : wholeMs * (0.5 + random.next()))
+      const { said, tookMs } = await killedAfter(
+        folder,
+        n === 0 ? wholeMs : wholeMs * (0.5 + random.next()),
+        passphrase
+      )
       if (n === 0) wholeMs = tookMs
       const stored = await readKey(folder, 'identity')
       expect(stored?.did).toBe(did)
@@ -54,4 +63,27 @@ test('a process killed while it encrypts its key leaves the key whole, plain or 
     }
   }
   expect(Math.min(seen.plain, seen.encrypted)).toBeGreaterThan(0)
+}, 300_000)
+
+test('a process killed while it changes a passphrase leaves the key under the old one or the new', async () => {
+  const random = createSeededRandom('kill -9 again')
+  const seen = { old: 0, next: 0 }
+  let wholeMs = Number.POSITIVE_INFINITY
+  for (let n = 0; n <= kills / 3; n++) {
+    const folder = await mkdtemp(join(tmpdir(), 'kwaai-kill-'))
+    try {
+      const { did } = await loadIdentity(folder, { passphrase })
+      const ms = n === 0 ? wholeMs : wholeMs * (0.5 + random.next())
+      const { said, tookMs } = await killedAfter(folder, ms, passphrase, next)
+      if (n === 0) wholeMs = tookMs
+      const opened = await loadIdentity(folder, { passphrase: next }).catch(() => undefined)
+      seen[opened === undefined ? 'old' : 'next']++
+      if (said.includes('done')) expect(opened).toBeDefined()
+      expect((opened ?? (await loadIdentity(folder, { passphrase }))).did).toBe(did)
+      expect((await readdir(folder)).filter((name) => name !== 'keys.lock')).toEqual(['identity.key'])
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+  expect(Math.min(seen.old, seen.next)).toBeGreaterThan(0)
 }, 300_000)

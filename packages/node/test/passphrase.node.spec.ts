@@ -4,7 +4,13 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { askPassphrase, givenPassphrase, newPassphrase, passphraseOptions } from '../src/cli/passphrase.ts'
+import {
+  askPassphrase,
+  givenPassphrase,
+  newPassphrase,
+  ofTheNext,
+  passphraseOptions
+} from '../src/cli/passphrase.ts'
 import { readBytes } from '../src/cli/input.ts'
 import { parseOptions } from '../src/cli/options.ts'
 import type { Io } from '../src/cli/terminal.ts'
@@ -159,5 +165,25 @@ describe('a passphrase', () => {
     await expect(newPassphrase(options, terminal({}, false).io, 'the key')).rejects.toMatchObject({
       code: 'ERR_NODE_PASSPHRASE_NEEDED'
     })
+  })
+
+  test('that takes the place of another is read elsewhere, and each file once', async () => {
+    const [old, next] = [join(folder, 'old'), join(folder, 'next')]
+    for (const path of [old, next]) await writeFile(path, path, { mode: 0o600 })
+    const specs = { ...passphraseOptions, [ofTheNext.option]: { type: 'string', describe: '' } } as const
+    const args = ['--passphrase-file', old, '--new-passphrase-file', next]
+    const options = parseOptions('identity', args, specs, 0)
+    const at = terminal({ KWAAI_PASSPHRASE: 'a', KWAAI_NEW_PASSPHRASE: 'b' })
+    expect(await givenPassphrase(options, at.io)).toBe(old)
+    expect(await newPassphrase(options, at.io, 'the key', ofTheNext)).toBe(next)
+    await rm(next)
+    expect(await newPassphrase(options, at.io, 'the key', ofTheNext)).toBe(next)
+    const none = parseOptions('identity', [], specs, 0)
+    expect(await newPassphrase(none, at.io, 'the key', ofTheNext)).toBe('b')
+    // The old one, then the new one twice, as a person types them.
+    const person = terminal()
+    person.type('one\rtwo\rtwo\r')
+    expect(await askPassphrase(person.io, '')).toBe('one')
+    expect(await newPassphrase(none, person.io, 'the key', ofTheNext)).toBe('two')
   })
 })

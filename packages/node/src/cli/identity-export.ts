@@ -4,7 +4,7 @@ import { nodeError } from '../errors.ts'
 import { writeSecretFile } from '../key-files.ts'
 import { keyBytes, openKey, readKey, type KeyName, type StoredKey } from '../node-key.ts'
 import { writeKey, type KeyFormat } from './identity-formats.ts'
-import { noIdentity } from './identity-show.ts'
+import { noKey } from './identity-show.ts'
 import { keyOptionsOf, refuseToShow, tell, type IdentityVerb } from './identity-verb.ts'
 import type { ParsedOptions } from './options.ts'
 import { newPassphrase } from './passphrase.ts'
@@ -60,7 +60,10 @@ export const exportKey: IdentityVerb = {
       value: '<file>',
       describe: 'export: file to write, mode 0600; none is overwritten'
     },
-    controller: { type: 'boolean', describe: "export, import: the controller's key instead of the node's" },
+    controller: {
+      type: 'boolean',
+      describe: "export, import, passphrase: the controller's key instead of the node's"
+    },
     yes: {
       type: 'boolean',
       describe: "export: let a secret be seen on the terminal, or a controller's in the clear"
@@ -74,12 +77,7 @@ export const exportKey: IdentityVerb = {
       refuseToShow('the private key', 'Name a file with --out, or add --yes')
     }
     const stored = await readKey(dataDir, name, { signal: io.signal })
-    if (stored === undefined)
-      throw noIdentity(
-        dataDir,
-        name === 'controller' ? "export the controller's key" : 'export the key',
-        io.env
-      )
+    if (stored === undefined) throw noKey(dataDir, name, 'export the key', io.env)
     const { did, bytes } = await exported(dataDir, name, stored, format, options, io)
     const data = { name, did, format }
     // Somebody stands behind the controller's key; the node's is about nobody.

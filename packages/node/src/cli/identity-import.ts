@@ -5,11 +5,11 @@ import { appendAudit } from '../audit.ts'
 import { nodeError } from '../errors.ts'
 import { putAside } from '../key-files.ts'
 import {
-  encryptKey,
   keyBytes,
   keyPath,
   keysOf,
   openSealed,
+  resealKey,
   standingKey,
   type KeyName,
   type KeyOptions
@@ -68,8 +68,7 @@ async function keep(
   if (before?.did === identity.did) {
     const { passphrase: given } = keyOptions
     if (before.encrypted || given === undefined) return { changed: false, encrypted: before.encrypted }
-    await recordImport()
-    await encryptKey(dataDir, name, identity, given, call)
+    await resealKey(dataDir, name, identity, given, { ...call, beforePut: recordImport })
     return { changed: true, encrypted: true }
   }
   const path = keyPath(dataDir, name)
@@ -99,7 +98,10 @@ export const importKey: IdentityVerb = {
       describe:
         'import: a key as libp2p, KwaaiNet (~/.kwaainet/identity.key), a Multikey, a JWK or export writes it; - reads standard input'
     },
-    controller: { type: 'boolean', describe: "export, import: the controller's key instead of the node's" },
+    controller: {
+      type: 'boolean',
+      describe: "export, import, passphrase: the controller's key instead of the node's"
+    },
     replace: {
       type: 'boolean',
       describe: 'phrase, import: take the place of another key, which is kept beside it'

@@ -5,7 +5,7 @@ import { peerIdFromDid, publicKeyFromDid, publicKeyToMultibase } from '@kwaai/id
 import { systemClock } from '@kwaai/interface/memory'
 import type { Did } from '@kwaai/interface'
 import { nodeError } from '../errors.ts'
-import { keyPath, openKey, readKey } from '../node-key.ts'
+import { keyPath, openKey, readKey, type KeyName } from '../node-key.ts'
 import { binds } from '../own-credentials.ts'
 import { ownCredentials } from './identity-credentials.ts'
 import { keyOptionsOf, tell, type IdentityVerb } from './identity-verb.ts'
@@ -19,6 +19,15 @@ export function noIdentity(dataDir: string, doing: string, env: NodeJS.ProcessEn
   return nodeError(
     'ERR_NODE_NO_IDENTITY',
     `Cannot ${doing}: there is no key in ${dataDir}. "kwaai up" makes one, "kwaai identity phrase" one that 24 words bring back${takeOver}`
+  )
+}
+
+/** As {@link noIdentity}, of either key. */
+export function noKey(dataDir: string, name: KeyName, doing: string, env: NodeJS.ProcessEnv): Error {
+  if (name !== 'controller') return noIdentity(dataDir, doing, env)
+  return nodeError(
+    'ERR_NODE_NO_IDENTITY',
+    `Cannot ${doing}: there is no controller's key in ${dataDir}. "kwaai identity phrase" makes one`
   )
 }
 

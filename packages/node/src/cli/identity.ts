@@ -2,6 +2,7 @@ import { nodeError } from '../errors.ts'
 import type { Command } from './command.ts'
 import { exportKey } from './identity-export.ts'
 import { importKey } from './identity-import.ts'
+import { passphrase } from './identity-passphrase.ts'
 import { phrase } from './identity-phrase.ts'
 import { rotate } from './identity-rotate.ts'
 import { show } from './identity-show.ts'
@@ -15,7 +16,8 @@ const verbs: Readonly<Record<string, IdentityVerb>> = {
   phrase,
   export: exportKey,
   import: importKey,
-  rotate
+  rotate,
+  passphrase
 }
 
 /** Options of all verbs. */
@@ -25,7 +27,7 @@ const common: readonly string[] = [...Object.keys({ ...dataDirOptions, ...passph
 export const identity: Command = {
   name: 'identity',
   summary: 'Show, make, move and change the keys of a node and of who stands behind it',
-  usage: '[show | phrase | export | import | rotate] [options]',
+  usage: '[show | phrase | export | import | rotate | passphrase] [options]',
   options: {
     ...Object.assign({}, ...Object.values(verbs).map(({ options }) => options)),
     ...passphraseOptions,

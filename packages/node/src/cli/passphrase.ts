@@ -12,50 +12,65 @@ export const passphraseOptions: Record<string, OptionSpec> = {
   }
 }
 
+/** Where a passphrase is read: an option that names a file, else a variable. */
+export interface PassphraseSource {
+  option: string
+  variable: string
+}
+
+const ofTheKey: PassphraseSource = { option: 'passphrase-file', variable: 'KWAAI_PASSPHRASE' }
+/** Of the passphrase that takes the place of another. */
+export const ofTheNext: PassphraseSource = {
+  option: 'new-passphrase-file',
+  variable: 'KWAAI_NEW_PASSPHRASE'
+}
+
 const maxPassphraseBytes = 1024
 const othersMayRead = 0o044
 
-function refuse(path: string, why: string, cause?: unknown): Error {
-  return nodeError('ERR_NODE_INVALID_OPTION', `Cannot use --passphrase-file ${path}: ${why}`, { cause })
-}
-
 /** The one line of a file, or of a pipe, without the newline at its end. */
-async function readPassphraseFile(path: string, io: Io): Promise<string> {
+async function readPassphraseFile(option: string, path: string, io: Io): Promise<string> {
+  const refuse = (why: string, cause?: unknown): Error =>
+    nodeError('ERR_NODE_INVALID_OPTION', `Cannot use --${option} ${path}: ${why}`, { cause })
   const maxBytes = maxPassphraseBytes + 3
   const { bytes: buffer, facts } = await readBytes(path, { maxBytes, signal: io.signal }).catch(
     (error: unknown) => {
       io.signal.throwIfAborted()
-      throw refuse(path, (error as Error).message, error)
+      throw refuse((error as Error).message, error)
     }
   )
   if (process.platform !== 'win32' && facts.isFile() && (facts.mode & othersMayRead) !== 0)
     io.stderr.write(`Others can read ${path}: chmod 600 closes it to them.\n`)
-  if (buffer.length === maxBytes) throw refuse(path, `a passphrase has up to ${maxPassphraseBytes} bytes`)
+  if (buffer.length === maxBytes) throw refuse(`a passphrase has up to ${maxPassphraseBytes} bytes`)
   let text: string
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(buffer)
   } catch (error) {
-    throw refuse(path, 'it is not text in UTF-8', error)
+    throw refuse('it is not text in UTF-8', error)
   }
   buffer.fill(0)
   const line = text.replace(/\r?\n$/, '')
-  if (line === '') throw refuse(path, 'it is empty')
-  if (/[\r\n]/.test(line)) throw refuse(path, 'it has more than one line')
+  if (line === '') throw refuse('it is empty')
+  if (/[\r\n]/.test(line)) throw refuse('it has more than one line')
   return line
 }
 
-// Of each command line: a pipe gives what it has once.
-const read = new WeakMap<ParsedOptions, Promise<string>>()
+// Of each command line and option: a pipe gives what it has once.
+const read = new WeakMap<ParsedOptions, Map<string, Promise<string>>>()
 
 /** The passphrase a command line names: of a file, else of the environment. An empty variable is none. */
-export async function givenPassphrase(options: ParsedOptions, io: Io): Promise<string | undefined> {
-  const path = options.text('passphrase-file')
-  if (path !== undefined) {
-    const reading = read.get(options) ?? readPassphraseFile(path, io)
-    read.set(options, reading)
-    return reading
-  }
-  return io.env['KWAAI_PASSPHRASE'] || undefined
+export async function givenPassphrase(
+  options: ParsedOptions,
+  io: Io,
+  { option, variable }: PassphraseSource = ofTheKey
+): Promise<string | undefined> {
+  const path = options.text(option)
+  if (path === undefined) return io.env[variable] || undefined
+  const known = read.get(options) ?? new Map<string, Promise<string>>()
+  read.set(options, known)
+  const reading = known.get(option) ?? readPassphraseFile(option, path, io)
+  known.set(option, reading)
+  return reading
 }
 
 const [backspace, del, interrupt, endOfText, clear] = ['\b', '\u007f', '\u0003', '\u0004', '\u0015']
@@ -116,13 +131,18 @@ export async function askPassphrase(io: Io, question: string): Promise<string | 
 }
 
 /** A passphrase for something new: the one given, else one that a person types twice. */
-export async function newPassphrase(options: ParsedOptions, io: Io, what: string): Promise<string> {
-  const given = await givenPassphrase(options, io)
+export async function newPassphrase(
+  options: ParsedOptions,
+  io: Io,
+  what: string,
+  source: PassphraseSource = ofTheKey
+): Promise<string> {
+  const given = await givenPassphrase(options, io, source)
   if (given !== undefined) return given
   const { stdin } = io
   const nobody = nodeError(
     'ERR_NODE_PASSPHRASE_NEEDED',
-    `Cannot encrypt ${what}: there is no passphrase. Give --passphrase-file, or set KWAAI_PASSPHRASE`
+    `Cannot encrypt ${what}: there is no ${source === ofTheNext ? 'new ' : ''}passphrase. Give --${source.option}, or set ${source.variable}`
   )
   if (stdin.isTTY !== true) throw nobody
   // Also between the two questions nothing shows.
