@@ -25,8 +25,7 @@ beforeAll(async () => {
   cluster = await startCluster(process.env['KWAAI_MODEL_PATH'] as string, undefined, {
     api: true,
     apis: true,
-    // A busy machine is no distant one.
-    client: { dataDir: folder, maxSplitRttMs: 10_000 }
+    client: { dataDir: folder }
   })
   const url = cluster.client.apiUrl as string
   if (!published)

@@ -22,8 +22,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kwaai-python-'))
   cluster = await startCluster(process.env['KWAAI_MODEL_PATH'] as string, undefined, {
     api: true,
-    // A busy machine is no distant one.
-    client: { dataDir: join(folder, 'node'), maxSplitRttMs: 10_000 }
+    client: { dataDir: join(folder, 'node') }
   })
   const own: unknown = await (await fetch(`${cluster.client.apiUrl}/openapi.json`)).json()
   recorder = createRecorder(createSchemaCheck(own))

@@ -6,11 +6,7 @@ import { generateStrictly } from './strict-schema.ts'
 const timeout = 600_000
 let cluster: Cluster
 beforeAll(async () => {
-  cluster = await startCluster(process.env['KWAAI_MODEL_PATH'] as string, undefined, {
-    api: true,
-    // A busy machine is no distant one.
-    client: { maxSplitRttMs: 10_000 }
-  })
+  cluster = await startCluster(process.env['KWAAI_MODEL_PATH'] as string, undefined, { api: true })
 }, timeout)
 afterAll(() => cluster?.[Symbol.asyncDispose](), timeout)
 
