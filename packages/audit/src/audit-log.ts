@@ -75,34 +75,55 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     const bytes = await store.get(checkpointKey, options)
     return bytes === undefined ? undefined : (textOf(bytes) ?? '')
   }
-  const signNow = async (options?: CallOptions): Promise<string> => {
-    const { origin, frontier } = await headOf(options)
+  /** What was signed last, where what is kept goes on from it. */
+  const checkKept = async (
+    { frontier }: LogHead,
+    options?: CallOptions
+  ): Promise<(ReturnType<typeof readSigned> & { text: string }) | undefined> => {
     const root = frontierRoot(frontier)
     if (!equalBytes(await rootAt(frontier.size, logStore.hashes(frontier.size, options)), root))
       throw damaged('its entries are not those its head was made of')
-    const last = await lastSigned(options)
-    if (last !== undefined) {
-      const { note, checkpoint: before } = readSigned(last)
-      const kept =
-        before.size <= frontier.size && (await rootAt(before.size, logStore.hashes(frontier.size, options)))
-      if (!kept || !equalBytes(kept, before.root))
-        throw damaged(`it does not begin with the ${before.size} entries that were signed`)
-      // After a change of keys the same size is signed anew.
-      if (before.size === frontier.size && (await verifySignatures(note, [keyOf(origin)])).length > 0)
-        return last
-    }
-    const signed = await signCheckpoint({ origin, size: frontier.size, root }, signerNow())
+    const text = await lastSigned(options)
+    if (text === undefined) return undefined
+    const { note, checkpoint: before } = readSigned(text)
+    const kept =
+      before.size <= frontier.size && (await rootAt(before.size, logStore.hashes(frontier.size, options)))
+    if (!kept || !equalBytes(kept, before.root))
+      throw damaged(`it does not begin with the ${before.size} entries that were signed`)
+    return { note, checkpoint: before, text }
+  }
+  const sign = async ({ origin, frontier }: LogHead, options?: CallOptions): Promise<string> => {
+    const { size } = frontier
+    const signed = await signCheckpoint({ origin, size, root: frontierRoot(frontier) }, signerNow())
     await store.put(checkpointKey, utf8(signed), options)
     signedAt = clock.now()
     return signed
+  }
+  const signNow = async (options?: CallOptions): Promise<string> => {
+    const head = await headOf(options)
+    const last = await checkKept(head, options)
+    // After a change of keys the same size is signed anew.
+    if (
+      last?.checkpoint.size === head.frontier.size &&
+      (await verifySignatures(last.note, [keyOf(head.origin)])).length > 0
+    )
+      return last.text
+    return sign(head, options)
   }
   const signedSize = async (options?: CallOptions): Promise<number> => {
     const last = await lastSigned(options)
     return last === undefined ? 0 : readSigned(last).checkpoint.size
   }
-  const signIfDue = async (size: number, signed: number): Promise<void> => {
-    if (components.signer === undefined) return
-    if (size - signed >= checkpointEntries || clock.now() - signedAt >= checkpointMs) await signNow()
+  const isDue = (waiting: number): boolean =>
+    components.signer !== undefined &&
+    (waiting >= checkpointEntries || clock.now() - signedAt >= checkpointMs)
+  /** The entries are kept by now: whoever appended them would append them again if this failed. */
+  const signDue = async (head: LogHead): Promise<void> => {
+    try {
+      await sign(head)
+    } catch (error) {
+      components.onUnsigned?.(error)
+    }
   }
 
   const appendNow: AuditLogParts['appendNow'] = async (entries, options = {}) => {
@@ -110,6 +131,9 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     const signed = await signedSize(options)
     if (signed > head.frontier.size)
       throw damaged(`${signed} entries were signed, ${head.frontier.size} are there`)
+    const due = isDue(head.frontier.size + entries.length - signed)
+    // What does not follow from what was signed is told before anything is kept on top of it.
+    if (due) await checkKept(head, options)
     const records: AuditRecord[] = []
     const data: BatchOperation[] = []
     for (const entry of entries) {
@@ -132,7 +156,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     }
     const { operations, head: next } = await logStore.append(head, records.map(encodeRecord), options)
     await store.batch([...operations, ...data, ...(options.operations ?? [])], options)
-    await signIfDue(next.frontier.size, signed)
+    if (due) await signDue(next)
     return records
   }
 
@@ -146,6 +170,12 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     const text = openBytes(deriveKey(secret, dataPurpose), encodeRecord(record), sealed)
     if (text === undefined) return { record, unopened: true }
     return { record, salt: text.slice(0, saltBytes), data: text.slice(saltBytes) }
+  }
+
+  const proofOf = async (seq: number, checkpoint: string, options: CallOptions): Promise<string> => {
+    const { size } = parseCheckpoint(parseNote(checkpoint).text)
+    const proof = await inclusionProof(seq, size, logStore.hashes(size, options))
+    return formatTlogProof({ index: seq, proof, checkpoint, extra: await logStore.entry(seq, options) })
   }
 
   const appendAll: AuditLog['appendAll'] = async (entries, options = {}) => {
@@ -193,10 +223,7 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     },
     async prove(seq, options = {}) {
       await sizeOf(seq, options)
-      const checkpoint = await log.checkpoint(options)
-      const { size } = parseCheckpoint(parseNote(checkpoint).text)
-      const proof = await inclusionProof(seq, size, logStore.hashes(size, options))
-      return formatTlogProof({ index: seq, proof, checkpoint, extra: await logStore.entry(seq, options) })
+      return proofOf(seq, await log.checkpoint(options), options)
     },
     async proveConsistency(from, options = {}) {
       const checkpoint = await log.checkpoint(options)
@@ -224,7 +251,9 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
       if (components.signer !== undefined && (await headOf()).frontier.size > 0) await log.checkpoint()
     }
   }
-  keepParts(log, { components, logStore, exclusive, appendNow })
+  const proveNow: AuditLogParts['proveNow'] = async (seq, options = {}) =>
+    proofOf(seq, await signNow(options), options)
+  keepParts(log, { components, logStore, exclusive, appendNow, proveNow })
   return log
 }
 

@@ -47,8 +47,8 @@ const kind = 'audit/erasure'
 
 /**
  * Forgets a person: appends an entry that says that somebody was forgotten, takes away the sealed data of the person's
- * entries, and destroys the person's key. The log stays whole, so every proof holds on. Called again after a crash it
- * does what is left.
+ * entries, and destroys the person's key. The log stays whole, so every proof holds on. Called again after a crash, or
+ * where the signer failed, it does what is left.
  *
  * @returns a receipt for the person, signed; this side keeps none, as it names the person.
  * @throws A KwaaiError `ERR_AUDIT_NOT_FOUND` where the person has no key here, `ERR_AUDIT_INVALID_ENTRY` where it is none.
@@ -58,13 +58,13 @@ export async function eraseSubject(
   subject: string,
   options: CallOptions = {}
 ): Promise<Uint8Array> {
-  const { components, logStore, exclusive, appendNow } = partsOf(log)
+  const { components, logStore, exclusive, appendNow, proveNow } = partsOf(log)
   const { clock, keys, random } = components
   const signer = signerOf(log)
   checkPerson(subject)
   const salt = random.bytes(HASH_BYTES)
   const erasedAt = clock.now()
-  const { count, seq } = await exclusive(async () => {
+  return exclusive(async () => {
     const key = await keys.get(subject, options)
     if (key === undefined)
       throw auditError(ERR_AUDIT_NOT_FOUND, 'Cannot erase: nothing is kept here about this subject')
@@ -82,19 +82,20 @@ export async function eraseSubject(
       ...options,
       operations
     })
+    const payload = {
+      v: 1,
+      subject,
+      erasedAt,
+      entries: operations.length,
+      salt: toBase64(salt),
+      proof: await proveNow(record?.seq ?? 0, options),
+      limits: ERASURE_LIMITS
+    }
+    // Then the receipt: once the key is gone, nobody could ask for one again.
+    const receipt = await seal(signer, ERASURE_RECEIPT_CONTEXT, utf8(canonicalizeJson(payload)))
     await keys.destroy(subject)
-    return { count: operations.length, seq: record?.seq ?? 0 }
+    return receipt
   }, options)
-  const payload = {
-    v: 1,
-    subject,
-    erasedAt,
-    entries: count,
-    salt: toBase64(salt),
-    proof: await log.prove(seq),
-    limits: ERASURE_LIMITS
-  }
-  return seal(signer, ERASURE_RECEIPT_CONTEXT, utf8(canonicalizeJson(payload)))
 }
 
 /** What the entry of an erasure commits to. */

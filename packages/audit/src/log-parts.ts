@@ -1,4 +1,4 @@
-import type { Signer } from '@kwaai/interface'
+import type { CallOptions, Signer } from '@kwaai/interface'
 import { ERR_AUDIT_INVALID_INIT, auditError } from './errors.ts'
 import type { LogStore } from './log-store.ts'
 import type { AppendOptions, AuditEntry, AuditLog, AuditLogComponents } from './log-types.ts'
@@ -15,6 +15,8 @@ export interface AuditLogParts {
     entries: readonly (AuditEntry & { salt?: Uint8Array; keepData?: boolean })[],
     options?: AppendOptions
   ): Promise<AuditRecord[]>
+  /** As `prove` of the log, while the caller is the only one to change it. */
+  proveNow(seq: number, options?: CallOptions): Promise<string>
 }
 
 const parts = new WeakMap<AuditLog, AuditLogParts>()

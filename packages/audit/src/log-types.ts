@@ -33,6 +33,11 @@ export interface AuditLogComponents {
   store: KeyValueStore
   /** Signs the checkpoints. Without one the log is only appended to; somebody else signs. */
   signer?: Signer
+  /**
+   * Told why the checkpoint that was due could not be signed or kept. The entries stand: the next append tries again, as
+   * do `checkpoint` and the end of the log, which reject where it fails.
+   */
+  onUnsigned?: (error: unknown) => void
   clock: Clock
   /** Makes salts and nonces, so it has to be unpredictable. */
   random: Random
@@ -71,7 +76,7 @@ export interface AppendOptions extends CallOptions {
 
 /** A log whose past cannot be changed unnoticed. */
 export interface AuditLog extends AuditSink, AsyncDisposable {
-  /** Appends one entry. It is kept when this resolves. */
+  /** Appends one entry. It is kept when this resolves, and not when this rejects, as far as the store keeps that too. */
   append(entry: AuditEntry, options?: CallOptions): Promise<void>
   /**
    * Appends entries, all or none. @returns their records.

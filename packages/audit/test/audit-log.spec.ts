@@ -1,3 +1,4 @@
+import { createIdentity } from '@kwaai/identity'
 import type { BatchOperation, KeyValueStore } from '@kwaai/interface'
 import { createMemoryStore } from '@kwaai/interface/memory'
 import { assertRejectsWith } from '@kwaai/testing'
@@ -12,6 +13,7 @@ import {
   parseNote,
   signCheckpoint,
   verifyConsistency,
+  verifyErasureReceipt,
   verifyFiles,
   verifyTlogProof
 } from '../src/index.ts'
@@ -271,12 +273,82 @@ test('a kill before any write leaves a log that goes on, with every entry that w
     }
     const { log, policy } = logKit({ store: inner, keys, signer: first.signer })
     const size = await log.size()
-    expect(size).toBeGreaterThanOrEqual(told)
+    expect(size).toBe(told)
     await log.append({ kind: 'tick', subject: alice, data: text('again') })
     expect(await verifyFiles(readerFrom(await filesOf(log)), policy)).toMatchObject({ ok: true })
     const seqs: number[] = []
     for await (const { record } of log.entriesOf(alice)) seqs.push(record.seq)
     expect(seqs).toEqual(Array.from({ length: size + 1 }, (_, at) => at))
+  }
+})
+
+/** What works with something that fails once, at the n-th call. */
+function failsOnce(n: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let left = n
+  return async (work) => {
+    if (left-- === 0) throw new Error('fails once')
+    return work()
+  }
+}
+
+test('what an append rejects is not kept: who makes it again has each entry once, whatever fails', async () => {
+  const wanted = Array.from({ length: 8 }, (_, at) => String(at))
+  const failing = ['write', 'sign'] as const
+  for (const [what, n] of failing.flatMap((one) =>
+    Array.from({ length: 14 }, (_, at) => [one, at] as const)
+  )) {
+    const [inner, keys, signer] = [createMemoryStore(), createMemoryVault(), createIdentity()]
+    const once = failsOnce(n)
+    const told: unknown[] = []
+    const store: KeyValueStore = {
+      ...inner,
+      put: (key, value) => once(() => inner.put(key, value)),
+      batch: (operations: readonly BatchOperation[]) => once(() => inner.batch(operations))
+    }
+    const first = logKit({
+      checkpointEntries: 2,
+      keys,
+      store: what === 'write' ? store : inner,
+      signer: what === 'sign' ? { ...signer, sign: (bytes) => once(() => signer.sign(bytes)) } : signer,
+      onUnsigned: (error) => told.push(error)
+    })
+    let rejected = 0
+    for (const data of wanted) {
+      const append = (): Promise<void> => first.log.append({ kind: 'tick', subject: alice, data: text(data) })
+      await append().catch(() => {
+        rejected++
+        return append()
+      })
+    }
+    // A signer is asked four times, a store written to twelve times; and each failure is told in one of two ways.
+    const failed = n < (what === 'sign' ? 4 : 12)
+    expect(rejected + told.length, `${what} ${n}`).toBe(failed ? 1 : 0)
+    if (what === 'sign') expect(rejected).toBe(0)
+    const { log, policy } = logKit({ store: inner, keys, signer })
+    const found: string[] = []
+    for await (const { data } of log.entriesOf(alice)) found.push(new TextDecoder().decode(data))
+    expect(found, `${what} ${n}`).toEqual(wanted)
+    expect(await verifyFiles(readerFrom(await filesOf(log)), policy)).toMatchObject({
+      ok: true,
+      checkpoint: { size: 8 }
+    })
+  }
+})
+
+test('an erasure whose receipt cannot be signed is none yet, and is made again', async () => {
+  for (let n = 0; n < 3; n++) {
+    const signer = createIdentity()
+    const once = failsOnce(n)
+    const flaky = { ...signer, sign: (bytes: Uint8Array) => once(() => signer.sign(bytes)) }
+    const { log, keys, policy } = logKit({ signer: flaky })
+    await log.append({ kind: 'note/kept', subject: alice, data: text('hers') })
+    if (n < 2) {
+      await expect(eraseSubject(log, alice)).rejects.toThrow('fails once')
+      expect(await keys.get(alice)).toBeDefined()
+    }
+    const receipt = await eraseSubject(log, alice)
+    expect(await keys.get(alice)).toBeUndefined()
+    expect(await verifyErasureReceipt(receipt, { policy })).toMatchObject({ ok: true })
   }
 })
 

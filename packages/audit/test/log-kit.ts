@@ -32,6 +32,7 @@ export function logKit(
     store?: KeyValueStore
     keys?: SubjectKeyVault
     signer?: Identity
+    onUnsigned?: (error: unknown) => void
   } = {}
 ): LogKit {
   const random = createSeededRandom(init.seed ?? 1)
@@ -42,7 +43,14 @@ export function logKit(
     origin: init.origin ?? 'example.org/log',
     checkpointEntries: init.checkpointEntries ?? 64
   }
-  const log = createAuditLog(options, { store, signer, clock, random, keys })
+  const log = createAuditLog(options, {
+    store,
+    signer,
+    clock,
+    random,
+    keys,
+    ...(init.onUnsigned && { onUnsigned: init.onUnsigned })
+  })
   const policy: LogPolicy = {
     origin: options.origin,
     key: { name: options.origin, type: 1, publicKey: signer.publicKey }
