@@ -440,11 +440,13 @@ it('asks nobody on behalf of what does not hold', async () => {
     },
     mallory
   )
-  const result = await verify(credential, { now, status, fetchDocument })
+  const issuerPolicy = () => asked.push('policy') > 0
+  const result = await verify(credential, { now, status, fetchDocument, issuerPolicy })
   expect(faults(result)).toEqual({
     controller: 'ISSUER_NOT_CONTROLLER',
-    status: 'STATUS_UNAVAILABLE',
-    schema: 'RESOURCE_UNAVAILABLE'
+    status: 'NOT_CHECKED',
+    schema: 'NOT_CHECKED',
+    issuerPolicy: 'NOT_CHECKED'
   })
   expect(asked).toEqual([])
 })

@@ -1,13 +1,20 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createIdentity } from '../src/index.ts'
 import { createStatusChecker } from '../src/status/index.ts'
 import {
+  issue,
   networkCredential,
+  present,
   readNetworkCredential,
+  verify,
   verifyBinding,
   verifyKwaaiLegacy,
+  verifyPresentation,
   verifyRotation,
-  type Credential
+  type Credential,
+  type Presentation,
+  type VerifyResult
 } from '../src/vc/index.ts'
 import vectors from './vectors/kwaai-legacy.json' with { type: 'json' }
 
@@ -71,6 +78,43 @@ test('whatever a stranger writes gives an answer, never an error', async () => {
       expect(typeof (await status.check(credential, { now })).ok).toBe('boolean')
     }),
     { numRuns: 100 }
+  )
+})
+
+test('where the structure is broken nothing else reads ok that was not looked at, and the policy hears of no stranger', async () => {
+  const issuer = createIdentity({ seed: new Uint8Array(32).fill(1) })
+  const { credentialStatus: _, ...draft } = { ...sound, issuer: issuer.did }
+  const credential = await issue(draft, issuer, { now })
+  const presentation = await present([credential], issuer, { now })
+  const looked = new Set(['structure', 'proof', 'controller'])
+  let heard = 0
+  const options = { now, issuerPolicy: () => ++heard > 0 }
+  const judge = ({ ok, checks }: VerifyResult): void => {
+    expect(checks).toHaveLength(8)
+    if (checks[0]?.ok === true) return
+    expect(ok).toBe(false)
+    const rest = checks.filter(({ name }) => !looked.has(name))
+    expect(rest.filter((check) => check.ok)).toEqual([])
+    expect(checks.slice(1).map(({ code }) => code)).not.toContain('STRUCTURE_INVALID')
+  }
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(spoiled(credential), fc.jsonValue(), fc.string()), async (value) => {
+      heard = 0
+      const result = await verify(value as Credential, options)
+      judge(result)
+      expect(heard > 0).toBe(result.checks.slice(0, 3).every(({ ok }) => ok))
+    }),
+    { numRuns: 200 }
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(spoiled(presentation), fc.jsonValue(), fc.string()), async (value) => {
+      heard = 0
+      const result = await verifyPresentation(value as Presentation, options)
+      judge(result)
+      result.credentials.forEach(judge)
+      if (!result.checks[0]?.ok || !result.proofs.every(({ ok }) => ok)) expect(heard).toBe(0)
+    }),
+    { numRuns: 200 }
   )
 })
 

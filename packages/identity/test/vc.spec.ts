@@ -56,7 +56,7 @@ describe('issue and verify', () => {
       'PROOF_INVALID_SIGNATURE',
       'ISSUER_NOT_CONTROLLER',
       'PERIOD_NOT_YET',
-      'ISSUER_NOT_AUTHORIZED',
+      'NOT_CHECKED',
       'SUBJECT_NOT_HOLDER'
     ])
   })

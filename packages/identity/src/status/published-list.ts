@@ -1,6 +1,15 @@
 import { KwaaiError, type CallOptions } from '@kwaai/interface'
 import { parseJson } from '../json.ts'
-import type { Credential, DocumentFetcher, VerifyOptions, VerifyResult } from '../vc/types.ts'
+import { createVerificationBudget } from '../vc/budget.ts'
+import type {
+  BudgetFault,
+  Credential,
+  DocumentFetcher,
+  VerificationBudget,
+  VerificationLimits,
+  VerifyOptions,
+  VerifyResult
+} from '../vc/types.ts'
 import { decodeBitstring } from './bitstring.ts'
 import { DEFAULT_STATUS_TTL_MS } from './status-credential.ts'
 
@@ -17,9 +26,19 @@ export interface PublishedList {
 
 /** Why there is no list. */
 export interface NoList {
-  code: 'STATUS_UNAVAILABLE' | 'STATUS_INVALID'
+  code: 'STATUS_UNAVAILABLE' | 'STATUS_INVALID' | BudgetFault
   message: string
 }
+
+/** A list or why there is none, and what it took to find out. */
+export interface FetchedList {
+  list: PublishedList | NoList
+  spent: VerificationLimits
+}
+
+// Of what the credential of a list refers to by itself; own choice, as nearly all refer to nothing. Who waits for a list
+// must not get another answer because of what somebody else's verification has left, so a list has a budget of its own.
+const limitsOfList: VerificationLimits = { documents: 8, bytes: 4 * 2 ** 20, proofs: 16 }
 
 /** What {@link fetchList} works with. */
 export interface FetchListComponents {
@@ -32,10 +51,27 @@ export interface FetchListComponents {
 /** Fetches a list and verifies its credential: proof, controller, period and all the rest that is asked of any. */
 export async function fetchList(
   url: string,
-  { fetchDocument, verify, verifyOptions }: FetchListComponents,
+  components: FetchListComponents,
   options: CallOptions & { now: number; maxBytes: number }
+): Promise<FetchedList> {
+  const budget = createVerificationBudget(limitsOfList)
+  const read = { bytes: 0 }
+  const list = await fetchAndRead(url, components, { ...options, budget, read })
+  const inflated = 'bits' in list ? list.bits.length : 0
+  return { list, spent: { ...budget.spent, bytes: budget.spent.bytes + read.bytes + inflated } }
+}
+
+async function fetchAndRead(
+  url: string,
+  { fetchDocument, verify, verifyOptions }: FetchListComponents,
+  options: CallOptions & {
+    now: number
+    maxBytes: number
+    budget: VerificationBudget
+    read: { bytes: number }
+  }
 ): Promise<PublishedList | NoList> {
-  const { now, maxBytes, signal } = options
+  const { now, maxBytes, signal, budget, read } = options
   const call = signal === undefined ? {} : { signal }
   // The credential around the list, and what GZIP and base64 add.
   const maxDocumentBytes = 2 * maxBytes + 65_536
@@ -43,8 +79,11 @@ export async function fetchList(
   try {
     bytes = (await fetchDocument(url, { maxBytes: maxDocumentBytes, ...call }))?.bytes
   } catch {
+    // It may have read as much.
+    read.bytes = maxDocumentBytes
     return unavailable(`the list ${url} cannot be fetched`)
   }
+  read.bytes = bytes?.length ?? 0
   if (bytes === undefined) return unavailable(`there is no list at ${url}`)
   if (bytes.length > maxDocumentBytes)
     return invalid(`the list ${url} is larger than ${maxDocumentBytes} bytes`)
@@ -55,7 +94,7 @@ export async function fetchList(
   } catch {
     return invalid(`the list ${url} is not JSON`)
   }
-  const result = await verify(credential as Credential, { ...verifyOptions, now, ...call })
+  const result = await verify(credential as Credential, { ...verifyOptions, now, budget, ...call })
   if (!result.ok) {
     const failed = result.checks.find((check) => check.required && !check.ok)
     return invalid(

@@ -1,9 +1,23 @@
-import { deadlineSignal, KwaaiError, type CallOptions, type Clock } from '@kwaai/interface'
+import { deadlineSignal, KwaaiError, type Clock } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
-import type { Credential, DocumentFetcher, StatusChecker, StatusOutcome, VerifyOptions } from '../vc/types.ts'
+import type {
+  Credential,
+  DocumentFetcher,
+  StatusChecker,
+  StatusOutcome,
+  VerificationBudget,
+  VerificationLimits,
+  VerifyOptions
+} from '../vc/types.ts'
 import { verify as verifyCredential } from '../vc/verify.ts'
 import { DEFAULT_MAX_STATUS_LIST_BYTES } from './bitstring.ts'
-import { fetchList, type FetchListComponents, type NoList, type PublishedList } from './published-list.ts'
+import {
+  fetchList,
+  type FetchedList,
+  type FetchListComponents,
+  type NoList,
+  type PublishedList
+} from './published-list.ts'
 import { readStatusEntries, type CheckedEntry } from './status-entry.ts'
 import { statusListOf } from './status-list.ts'
 
@@ -42,6 +56,8 @@ export interface StatusCheckerComponents {
   verify?: FetchListComponents['verify']
   clock?: Clock
 }
+
+type CheckOptions = Parameters<StatusChecker['check']>[1]
 
 interface Kept {
   list: PublishedList
@@ -89,7 +105,7 @@ export function createStatusChecker(
   const lists = new Map<string, Kept>()
   /** When the newest list known was made, also of those that are not kept any more. */
   const newest = new Map<string, number>()
-  const coming = new Map<string, Promise<PublishedList | NoList>>()
+  const coming = new Map<string, Promise<FetchedList>>()
 
   const keep = (name: string, kept: Kept): void => {
     putLast(lists, name, kept, maxLists)
@@ -97,13 +113,14 @@ export function createStatusChecker(
   }
 
   /** One fetch for all who wait for a list; none of them ends it for the others. */
-  const fetchOnce = (url: string, now: number): Promise<PublishedList | NoList> => {
+  const fetchOnce = (url: string, now: number): Promise<FetchedList> => {
     const known = coming.get(url)
     if (known !== undefined) return known
     const timer = deadlineSignal(clock, timeoutMs, () => new Error('the list takes too long'))
-    const late = new Promise<NoList>((resolve) => {
+    const late = new Promise<FetchedList>((resolve) => {
+      const message = `the list ${url} takes longer than ${timeoutMs} ms`
       timer.signal.addEventListener('abort', () =>
-        resolve({ code: 'STATUS_UNAVAILABLE', message: `the list ${url} takes longer than ${timeoutMs} ms` })
+        resolve({ list: { code: 'STATUS_UNAVAILABLE', message }, spent: {} })
       )
     })
     const fetched = fetchList(
@@ -120,10 +137,28 @@ export function createStatusChecker(
     return work
   }
 
+  /** The list at a URL, for which one verification asks and pays once, whoever else waits for it. */
+  const fetchFor = async (
+    url: string,
+    now: number,
+    budget: VerificationBudget | undefined
+  ): Promise<PublishedList | NoList> => {
+    if (budget === undefined) return (await fetchOnce(url, now)).list
+    return budget.once(coming, url, async () => {
+      const refusal = budget.spend('documents', 1)
+      if (refusal !== undefined) return refusal
+      const { list, spent } = await fetchOnce(url, now)
+      const refusals = Object.entries(spent).map(([name, amount]) =>
+        budget.spend(name as keyof VerificationLimits, amount)
+      )
+      return refusals.find((one) => one !== undefined) ?? list
+    })
+  }
+
   const listAt = async (
     url: string,
     credentialIssuer: string,
-    { now, signal }: CallOptions & { now: number }
+    { now, signal, budget }: CheckOptions
   ): Promise<PublishedList | NoList> => {
     const name = `${credentialIssuer} ${url}`
     const before = lists.get(name)
@@ -133,7 +168,9 @@ export function createStatusChecker(
       return before.list
     }
     const fetchedAt = clock.monotonic()
-    const found = await abortable(fetchOnce(url, now), signal)
+    const found = await abortable(fetchFor(url, now, budget), signal)
+    // Who presents chooses what the budget is spent on, and must not choose with it that an older list stands.
+    if ('code' in found && found.code.startsWith('BUDGET_')) return found
     if (!('code' in found)) {
       // What another one signed is judged below, and never takes the place of what is known.
       if (!mayPublish({ listIssuer: found.issuer, credentialIssuer })) return found
@@ -152,7 +189,7 @@ export function createStatusChecker(
   const checkEntry = async (
     entry: CheckedEntry,
     credentialIssuer: string,
-    options: CallOptions & { now: number }
+    options: CheckOptions
   ): Promise<StatusOutcome> => {
     const { now } = options
     const { url, purpose, index, statusSize, messages } = entry
@@ -197,7 +234,10 @@ export function createStatusChecker(
         const found = outcomes.find((outcome) => outcome.code === code)
         if (found !== undefined) return found
       }
-      return outcomes.find(({ message }) => message !== undefined) ?? { ok: true }
+      return (
+        outcomes.find(({ ok }) => !ok) ??
+        outcomes.find(({ message }) => message !== undefined) ?? { ok: true }
+      )
     }
   }
 }

@@ -35,11 +35,27 @@ export function named(name: CheckName, finding: Finding, required = true): Check
   }
 }
 
+/** The check is not made, because what it rests on does not hold. */
+export function unchecked(why: string): Finding {
+  return failed('NOT_CHECKED', `This was not checked: ${why}`)
+}
+
 /** The findings of a document that could not be read at all. */
 export function unreadable(message: string): Check[] {
   return checkNames.map((name) =>
-    named(name, failed('STRUCTURE_INVALID', name === 'structure' ? message : 'There is nothing to look at'))
+    named(
+      name,
+      name === 'structure' ? failed('STRUCTURE_INVALID', message) : unchecked('the document cannot be read')
+    )
   )
+}
+
+/**
+ * What a finding is worth beside that of the structure. Where the structure is not in order, what is read by its name
+ * may be something else or stand elsewhere, so that nothing to object to says nothing.
+ */
+export function provided(structure: { ok: boolean }, finding: Finding): Finding {
+  return finding.ok && !structure.ok ? unchecked('the structure is not in order') : finding
 }
 
 /** Every required check holds. */

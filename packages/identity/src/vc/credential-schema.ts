@@ -1,7 +1,8 @@
 import { parseJson, type JsonObject } from '../json.ts'
 import { failed, fine, type Finding } from './checks.ts'
 import { digestsOf, matches } from './digest.ts'
-import { schemaBoundsFault } from './schema-bounds.ts'
+import { fetchWithin } from './fetch-within.ts'
+import { schemaBounds } from './schema-bounds.ts'
 import { isObject, listOf } from './shape.ts'
 import { verifyDocument, type Settled } from './verify.ts'
 
@@ -19,7 +20,7 @@ const drafts: Readonly<Record<string, Draft>> = {
   'http://json-schema.org/draft-04/schema': '4'
 }
 
-type Fetched = { schema: JsonObject } | { finding: Finding }
+type Found = { schema: JsonObject } | { finding: Finding }
 
 /** Whether a credential conforms to each of its schemas (VC JSON Schema). */
 export async function schemaFinding(document: JsonObject, options: Settled): Promise<Finding> {
@@ -41,32 +42,23 @@ async function oneSchema(document: JsonObject, entry: JsonObject, options: Settl
       'SCHEMA_UNSUPPORTED',
       `Schemas of the type ${JSON.stringify(types).slice(0, 120)} are not supported`
     )
-  const fetched = await fetchJson(entry, options)
-  if ('finding' in fetched) return fetched.finding
-  const found = inCredential ? await schemaOfCredential(fetched.schema, options) : fetched
-  return 'finding' in found ? found.finding : validate(document, found.schema)
-}
-
-async function fetchJson(entry: JsonObject, { fetchDocument, signal }: Settled): Promise<Fetched> {
   const url = entry['id'] as string
-  const unavailable: Fetched = { finding: failed('SCHEMA_UNAVAILABLE', `The schema ${url} could not be had`) }
-  if (fetchDocument === undefined) return unavailable
-  let bytes: Uint8Array | undefined
-  try {
-    bytes = (
-      await fetchDocument(url, { maxBytes: maxSchemaBytes, ...(signal === undefined ? {} : { signal }) })
-    )?.bytes
-  } catch {
-    signal?.throwIfAborted()
-  }
-  if (bytes === undefined || bytes.length > maxSchemaBytes) return unavailable
+  const fetched = await fetchWithin(url, maxSchemaBytes, options)
+  if (fetched === undefined) return failed('SCHEMA_UNAVAILABLE', `The schema ${url} could not be had`)
+  if ('code' in fetched) return fetched
   if (entry['digestSRI'] !== undefined || entry['digestMultibase'] !== undefined) {
     const digests = digestsOf(entry)
-    if (digests === undefined || !matches(bytes, digests))
-      return {
-        finding: failed('RESOURCE_MISMATCH', `The digest of the schema ${url} is not that of its content`)
-      }
+    if (digests === undefined || !matches(fetched, digests))
+      return failed('RESOURCE_MISMATCH', `The digest of the schema ${url} is not that of its content`)
   }
+  const found = await options.budget.once(fetched, inCredential ? 'credential' : 'schema', async () => {
+    const read = readSchema(url, fetched.bytes)
+    return inCredential && 'schema' in read ? schemaOfCredential(read.schema, options) : read
+  })
+  return 'finding' in found ? found.finding : validate(document, found.schema, options)
+}
+
+function readSchema(url: string, bytes: Uint8Array): Found {
   try {
     const schema = parseJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), {
       maxLength: maxSchemaBytes
@@ -82,14 +74,15 @@ async function fetchJson(entry: JsonObject, { fetchDocument, signal }: Settled):
  * The schema that a credential holds, which is verified like any other. The schema of that credential is not fetched:
  * what it would say is looked at here.
  */
-async function schemaOfCredential(document: JsonObject, options: Settled): Promise<Fetched> {
-  const unsupported = (why: string): Fetched => ({
+async function schemaOfCredential(document: JsonObject, options: Settled): Promise<Found> {
+  const unsupported = (why: string): Found => ({
     finding: failed('SCHEMA_UNSUPPORTED', `The credential that holds the schema ${why}`)
   })
   if (!listOf(document['type']).includes('JsonSchemaCredential')) return unsupported('is of another type')
   const { holder: _holder, ...others } = options
   const result = await verifyDocument(document, { ...others, skipSchema: true })
   const bad = result.checks.find(({ ok, required }) => required && !ok)
+  if (bad?.code?.startsWith('BUDGET_') === true) return { finding: failed(bad.code, bad.message ?? '') }
   if (bad !== undefined) return unsupported(`does not verify (${bad.code})`)
   const subject = document['credentialSubject']
   if (
@@ -101,14 +94,16 @@ async function schemaOfCredential(document: JsonObject, options: Settled): Promi
   return { schema: subject['jsonSchema'] }
 }
 
-async function validate(document: JsonObject, schema: JsonObject): Promise<Finding> {
+async function validate(document: JsonObject, schema: JsonObject, { budget }: Settled): Promise<Finding> {
   const named = schema['$schema']
   const draft =
     named === undefined ? '2020-12' : typeof named === 'string' ? drafts[named.replace(/#$/, '')] : undefined
   if (draft === undefined)
     return failed('SCHEMA_UNSUPPORTED', 'The schema is of a draft that is not supported')
-  const bounds = schemaBoundsFault(schema, document)
-  if (bounds !== undefined) return failed('SCHEMA_UNSUPPORTED', `The schema is not used: ${bounds}`)
+  const { work, fault } = schemaBounds(schema, document)
+  const refusal = budget.spend('schemaWork', work)
+  if (fault !== undefined) return failed('SCHEMA_UNSUPPORTED', `The schema is not used: ${fault}`)
+  if (refusal !== undefined) return refusal
   let Validator: typeof import('@cfworker/json-schema').Validator
   try {
     ;({ Validator } = await import('@cfworker/json-schema'))

@@ -3,9 +3,11 @@ import { base58btc } from 'multiformats/bases/base58'
 import { base64, base64pad, base64url, base64urlpad } from 'multiformats/bases/base64'
 import { base16 } from 'multiformats/bases/base16'
 import { equalBytes } from '../bytes.ts'
+import type { FetchedDocument } from './fetch-within.ts'
 import { CREDENTIALS_V2, listOf } from './shape.ts'
 
-type HashName = 'sha256' | 'sha384' | 'sha512'
+/** The hashes that a digest may be of. */
+export type HashName = 'sha256' | 'sha384' | 'sha512'
 
 /** A hash that somebody says a resource has. */
 export interface Digest {
@@ -93,9 +95,13 @@ function decode(run: () => Uint8Array): Uint8Array | undefined {
   }
 }
 
-/** Whether bytes have all of the digests. */
-export function matches(bytes: Uint8Array, digests: readonly Digest[]): boolean {
-  return digests.every(({ hash, bytes: digest }) => equalBytes(hashes[hash](bytes), digest))
+/** Whether a document has all of the digests. However many they are, each hash of it is made once. */
+export function matches({ bytes, hashes: made }: FetchedDocument, digests: readonly Digest[]): boolean {
+  return digests.every(({ hash, bytes: digest }) => {
+    const own = made.get(hash) ?? hashes[hash](bytes)
+    made.set(hash, own)
+    return equalBytes(own, digest)
+  })
 }
 
 /**

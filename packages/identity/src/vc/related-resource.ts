@@ -1,8 +1,8 @@
 import type { JsonObject } from '../json.ts'
-import { failed, fine, type Finding } from './checks.ts'
+import { failed, fine, unchecked, type Finding } from './checks.ts'
 import { digestsOf, matches, matchesPublished, type Digest } from './digest.ts'
+import { fetchWithin, type FetchWithinOptions } from './fetch-within.ts'
 import { isObject, listOf } from './shape.ts'
-import type { VerifyOptions } from './types.ts'
 
 const maxResourceBytes = 4 * 2 ** 20
 // Each may cost a request.
@@ -22,7 +22,7 @@ export function publishedResourceFinding(document: JsonObject): Finding {
 /** Whether every related resource has the digests it is said to have (VC Data Model 2.0, section 5.3). */
 export async function resourceFinding(
   document: JsonObject,
-  options: VerifyOptions,
+  options: FetchWithinOptions,
   mayFetch: boolean
 ): Promise<Finding> {
   const known = publishedResourceFinding(document)
@@ -31,23 +31,15 @@ export async function resourceFinding(
     ({ url, digests }) => matchesPublished(url, digests) === undefined
   )
   if (unknown.length === 0) return fine
-  const { fetchDocument, signal } = options
-  if (fetchDocument === undefined || !mayFetch || unknown.length > maxFetched)
+  if (!mayFetch) return unchecked('nothing is fetched for what does not hold')
+  if (options.fetchDocument === undefined || unknown.length > maxFetched)
     return failed('RESOURCE_UNAVAILABLE', `The related resource ${unknown[0]?.url} was not fetched`)
   for (const { url, digests } of unknown) {
-    let bytes: Uint8Array | undefined
-    try {
-      const found = await fetchDocument(url, {
-        maxBytes: maxResourceBytes,
-        ...(signal === undefined ? {} : { signal })
-      })
-      bytes = found?.bytes
-    } catch {
-      signal?.throwIfAborted()
-    }
-    if (bytes === undefined || bytes.length > maxResourceBytes)
+    const found = await fetchWithin(url, maxResourceBytes, options)
+    if (found === undefined)
       return failed('RESOURCE_UNAVAILABLE', `The related resource ${url} could not be had`)
-    if (!matches(bytes, digests))
+    if ('code' in found) return found
+    if (!matches(found, digests))
       return failed(
         'RESOURCE_MISMATCH',
         `The digest of the related resource ${url} is not that of its content`

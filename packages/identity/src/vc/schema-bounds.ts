@@ -17,12 +17,15 @@ interface Cost {
   steps: number
 }
 
+// Trying a pattern at a place takes so much less than holding a part to a part: both bounds stand for the same time.
+const patternStepsOfOne = maxPatternWork / maxWork
+
 /**
- * Why a schema is not used, if there is a reason: references that leave the document or form a circle, ids that would
- * change where references lead, and more work than is allowed, such as patterns that can take a regular expression
- * engine for ever.
+ * How much work it is to hold something to a schema, in parts of the schema times parts of the other; and why the schema
+ * is not used, if there is a reason: references that leave the document or form a circle, ids that would change where
+ * references lead, and more work than is allowed, such as patterns that can take a regular expression engine for ever.
  */
-export function schemaBoundsFault(schema: unknown, instance: unknown): string | undefined {
+export function schemaBounds(schema: unknown, instance: unknown): { work: number; fault?: string } {
   const size = measure(instance)
   const costs = new Map<unknown, Cost | undefined>()
   let fault: string | undefined
@@ -65,8 +68,9 @@ export function schemaBoundsFault(schema: unknown, instance: unknown): string | 
     costs.set(node, sum)
     return sum
   }
-  cost(schema)
-  return fault
+  const { parts, steps } = cost(schema)
+  const work = Math.ceil(parts * size.parts + steps / patternStepsOfOne)
+  return fault === undefined ? { work } : { work: Math.min(work, maxWork), fault }
 }
 
 interface Size {

@@ -40,17 +40,20 @@ function rootOf(extra: ExtraContexts): ActiveContext {
 
 /**
  * Holds a document to its contexts: each is known, none redefines a protected term, and every name and type in the
- * document is declared by one. What is below the names in `skip` is not looked at.
+ * document is declared by one. What is below the names in `skip` is not looked at. The steps that it takes are taken
+ * from `work`; below 0 there were not enough left.
  *
  * Contexts that were made are kept by the identity of `extra`: do not change it once it was given.
  */
 export function checkTerms(
   document: JsonObject,
   extra: ExtraContexts = noExtra,
-  skip: ReadonlySet<string> = new Set()
+  skip: ReadonlySet<string> = new Set(),
+  work: { left: number } = { left: maxWork }
 ): TermFault | undefined {
+  const most = Math.min(work.left, maxWork)
   const source: ContextSource = {
-    budget: { left: maxWork },
+    budget: { left: most },
     find: (url) =>
       bundledContexts.get(url) ?? (Object.hasOwn(extra, url) ? (extra[url] as JsonObject) : undefined)
   }
@@ -63,6 +66,8 @@ export function checkTerms(
     if (error instanceof RangeError)
       return { code: 'STRUCTURE_INVALID', message: 'The document and its contexts are nested too deep' }
     throw error
+  } finally {
+    work.left -= most - source.budget.left
   }
 }
 

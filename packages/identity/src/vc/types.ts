@@ -62,9 +62,53 @@ export type CheckName =
   | 'issuerPolicy'
   | 'subjectBinding'
 
+/** What one verification may do, all documents in it together. Every limit has its default where it is left out. */
+export interface VerificationLimits {
+  /** Documents asked for: DID documents, status lists, schemas and related resources, each once. Default 64. */
+  documents?: number
+  /** Bytes of them; of status lists also once inflated. Default 16 MiB. */
+  bytes?: number
+  /** Proofs of all documents. Default 256. */
+  proofs?: number
+  /** Steps of holding all documents to their contexts, each of 5 microseconds at most. Default 200 000. */
+  termWork?: number
+  /**
+   * Steps of holding credentials to schemas: a part of a schema with a part of a credential is one, as are 50 places at
+   * which a pattern is tried. Default 4 000 000.
+   */
+  schemaWork?: number
+}
+
+/** Which limit a verification has passed. */
+export type BudgetFault =
+  | 'BUDGET_DOCUMENTS'
+  | 'BUDGET_BYTES'
+  | 'BUDGET_PROOFS'
+  | 'BUDGET_TERM_WORK'
+  | 'BUDGET_SCHEMA_WORK'
+
+/** That a limit is passed, which one, and how it is raised. */
+export interface BudgetRefusal {
+  ok: false
+  code: BudgetFault
+  message: string
+}
+
+/** What is left to one verification. It is handed to whatever works for it. */
+export interface VerificationBudget {
+  readonly spent: Readonly<Required<VerificationLimits>>
+  left(limit: keyof VerificationLimits): number
+  /** Takes an amount. Past the limit it answers that, then and ever after. */
+  spend(limit: keyof VerificationLimits, amount: number): BudgetRefusal | undefined
+  /** The answer to a question, which `asked` is asked only once. */
+  once<T>(asked: object, question: string, ask: () => Promise<T>): Promise<T>
+}
+
 /** Why a check does not hold. */
 export type CheckFault =
   | ProofFault
+  | BudgetFault
+  | 'NOT_CHECKED'
   | 'STRUCTURE_INVALID'
   | 'CONTEXT_UNKNOWN'
   | 'TERM_UNDECLARED'
@@ -121,13 +165,26 @@ export interface VerifyPresentationResult extends VerifyResult {
 /** What came of asking whether a credential still stands. */
 export interface StatusOutcome {
   ok: boolean
-  code?: 'STATUS_REVOKED' | 'STATUS_SUSPENDED' | 'STATUS_SET' | 'STATUS_UNAVAILABLE' | 'STATUS_INVALID'
+  code?:
+    | 'STATUS_REVOKED'
+    | 'STATUS_SUSPENDED'
+    | 'STATUS_SET'
+    | 'STATUS_UNAVAILABLE'
+    | 'STATUS_INVALID'
+    | BudgetFault
   message?: string
 }
 
 /** Tells whether a credential with a `credentialStatus` still stands; `@kwaai/identity/status` has one. */
 export interface StatusChecker {
-  check(credential: Credential, options: CallOptions & { now: number }): Promise<StatusOutcome>
+  check(
+    credential: Credential,
+    options: CallOptions & {
+      now: number
+      /** What is left to the verification that asks. */
+      budget?: VerificationBudget
+    }
+  ): Promise<StatusOutcome>
 }
 
 /** Says whether an issuer may issue a type: a function of TRQP's shape. */
@@ -157,7 +214,7 @@ export interface VerifyOptions extends CallOptions {
   maxClockSkewMs?: number
   /** Default: a credential with a `credentialStatus` fails with `STATUS_UNAVAILABLE`. */
   status?: StatusChecker
-  /** Default: every issuer may issue everything. */
+  /** Asked about an issuer who is proven to have issued. Default: every issuer may issue everything. */
   issuerPolicy?: IssuerPolicy
   /** For `credentialSchema` and `relatedResource`. Default: what has to be fetched is not available. */
   fetchDocument?: DocumentFetcher
@@ -165,4 +222,8 @@ export interface VerifyOptions extends CallOptions {
   contexts?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** Who has to be the subject of the credential. */
   holder?: Did
+  /** How much all that is verified in this call may cost together. */
+  limits?: VerificationLimits
+  /** For a verification that is a part of another one: what is left to that one. `limits` do not count then. */
+  budget?: VerificationBudget
 }

@@ -1,13 +1,11 @@
-import type { ProofOutcome } from '../data-integrity/types.ts'
-import { verifyProofs } from '../data-integrity/verify-proofs.ts'
+import type { ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.ts'
 import type { JsonObject } from '../json.ts'
-import { allHold, failed, fine, named, proofFinding, unreadable, type Finding } from './checks.ts'
+import { allHold, failed, fine, named, provided, unchecked, unreadable, type Finding } from './checks.ts'
 import { ownDocuments } from './present.ts'
 import { readDocument } from './read.ts'
 import type { ReplayGuard } from './replay-guard.ts'
 import { idOf, listOf } from './shape.ts'
 import { presentationFault } from './structure.ts'
-import { checkTerms } from './terms.ts'
 import type {
   CheckName,
   Presentation,
@@ -15,7 +13,14 @@ import type {
   VerifyPresentationResult,
   VerifyResult
 } from './types.ts'
-import { bindingFinding, proofOptions, settle, verifyDocument, type Settled } from './verify.ts'
+import {
+  bindingFinding,
+  proofsFinding,
+  settle,
+  termsFinding,
+  verifyDocument,
+  type Settled
+} from './verify.ts'
 
 /** What a presentation is held to, besides what each credential in it is. */
 export interface VerifyPresentationOptions extends VerifyOptions {
@@ -49,19 +54,25 @@ export async function verifyPresentation(
   const { document } = read
   const settled = settle(options)
   const structure = structureFinding(document, settled)
-  const { proofVerifier = verifyProofs } = settled
-  const proofs = document['proof'] === undefined ? [] : await proofVerifier(document, authentication(settled))
-  const proof = proofFinding(proofs)
+  const { proofs, proof } = await proofsFinding(document, settled, authentication(settled))
   const holder = idOf(document['holder']) ?? proofs.find(({ ok }) => ok)?.controller
   // Nothing is asked for on behalf of somebody whose signature does not hold.
   const credentials = await credentialsOf(document, holder, settled, structure.ok && proof.ok)
   const controller = signerFinding(document, proofs, settled)
   const own = { structure, proof, controller }
   const checks = [
-    ...(['structure', 'proof', 'controller', 'period', 'status', 'schema', 'issuerPolicy'] as const).map(
-      (name) => named(name, together(name, own[name as keyof typeof own] ?? fine, credentials))
+    ...Object.entries(own).map(([name, finding]) =>
+      named(name as keyof typeof own, together(name as keyof typeof own, finding, credentials))
     ),
-    named('subjectBinding', subjects(credentials), settled.requireSubjectIsHolder !== false)
+    // Where the structure is not in order, there may be credentials that were not found.
+    ...(['period', 'status', 'schema', 'issuerPolicy'] as const).map((name) =>
+      named(name, provided(structure, together(name, fine, credentials)))
+    ),
+    named(
+      'subjectBinding',
+      provided(structure, subjects(credentials)),
+      settled.requireSubjectIsHolder !== false
+    )
   ]
   if (
     allHold(checks) &&
@@ -75,20 +86,20 @@ export async function verifyPresentation(
 
 type SettledPresentation = Settled & VerifyPresentationOptions
 
-function authentication(options: SettledPresentation): ReturnType<typeof proofOptions> {
-  const { challenge, domain } = options
-  return proofOptions(options, {
+/** What the proofs of a presentation are held to. */
+function authentication({ challenge, domain }: SettledPresentation): Partial<VerifyProofsOptions> {
+  return {
     proofPurpose: 'authentication',
     ...(challenge === undefined ? {} : { challenge }),
     ...(domain === undefined ? {} : { domain })
-  })
+  }
 }
 
-function structureFinding(document: JsonObject, { contexts }: Settled): Finding {
+function structureFinding(document: JsonObject, options: Settled): Finding {
   const fault = presentationFault(document)
-  if (fault !== undefined) return failed('STRUCTURE_INVALID', fault)
-  const terms = checkTerms(document, contexts, ownDocuments)
-  return terms === undefined ? fine : failed(terms.code, terms.message)
+  return fault === undefined
+    ? termsFinding(document, options, ownDocuments)
+    : failed('STRUCTURE_INVALID', fault)
 }
 
 /** Every credential, each held to everything. Only objects get here: the structure has been looked at. */
@@ -99,15 +110,15 @@ async function credentialsOf(
   trusted: boolean
 ): Promise<VerifyResult[]> {
   const required = options.requireSubjectIsHolder !== false
-  const { status: _status, fetchDocument: _fetch, ...offline } = options
-  const held: Settled = trusted ? options : offline
-  const { holder: _, ...rest } = held
+  const { holder: _, ...rest } = { ...options, askNobody: !trusted }
   const results: VerifyResult[] = []
   for (const credential of presentationFault(document) === undefined
     ? listOf(document['verifiableCredential'])
     : []) {
     const { checks, ...result } = await verifyDocument(credential as JsonObject, rest)
-    const binding = named('subjectBinding', bindingFinding(credential as JsonObject, holder ?? ''), required)
+    const finding = bindingFinding(credential as JsonObject, holder ?? '')
+    const sound = checks[0]?.ok === true
+    const binding = named('subjectBinding', provided({ ok: sound }, finding), required)
     const all = [...checks.slice(0, -1), binding]
     results.push({ ...result, ok: allHold(all), checks: all })
   }
@@ -145,9 +156,13 @@ function together(name: CheckName, own: Finding, credentials: readonly VerifyRes
   return fine
 }
 
+/** Whether all are about the holder. Of one that was not looked at that is not known. */
 function subjects(credentials: readonly VerifyResult[]): Finding {
-  const other = credentials.findIndex(({ checks }) => checks.at(-1)?.ok !== true)
-  return other === -1 ? fine : failed('SUBJECT_NOT_HOLDER', `Credential ${other + 1} is not about the holder`)
+  if (credentials.length === 0) return { ok: true, message: 'The presentation has no credentials' }
+  const codes = credentials.map(({ checks }) => checks.at(-1)?.code)
+  const other = codes.indexOf('SUBJECT_NOT_HOLDER')
+  if (other !== -1) return failed('SUBJECT_NOT_HOLDER', `Credential ${other + 1} is not about the holder`)
+  return codes.some((code) => code !== undefined) ? unchecked('a credential is not in order') : fine
 }
 
 /**

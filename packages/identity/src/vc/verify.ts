@@ -4,14 +4,25 @@ import type { ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.
 import { verifyProofs } from '../data-integrity/verify-proofs.ts'
 import type { DidResolver } from '../did-document.ts'
 import type { JsonObject } from '../json.ts'
-import { allHold, failed, fine, named, proofFinding, unreadable, type Finding } from './checks.ts'
+import { createVerificationBudget } from './budget.ts'
+import {
+  allHold,
+  failed,
+  fine,
+  named,
+  proofFinding,
+  provided,
+  unchecked,
+  unreadable,
+  type Finding
+} from './checks.ts'
 import { readDocument } from './read.ts'
 import { resourceFinding } from './related-resource.ts'
 import { schemaFinding } from './credential-schema.ts'
 import { idOf, listOf } from './shape.ts'
 import { credentialFault, periodOf } from './structure.ts'
 import { checkTerms } from './terms.ts'
-import type { Credential, VerifyOptions, VerifyResult } from './types.ts'
+import type { BudgetRefusal, Check, CheckName, Credential, VerifyOptions, VerifyResult } from './types.ts'
 
 const defaultMaxClockSkewMs = 300_000
 
@@ -27,29 +38,63 @@ const nobody: DidResolver = {
 
 /** The options of a verification with their defaults: one time for all checks. */
 export type Settled = VerifyOptions &
-  Required<Pick<VerifyOptions, 'now' | 'maxClockSkewMs'>> & {
+  Required<Pick<VerifyOptions, 'now' | 'maxClockSkewMs' | 'budget'>> & {
     /** For the credential that holds a schema, so that schemas end. */
     skipSchema?: boolean
+    /** Nobody is asked: the presentation that the credential is in does not hold. */
+    askNobody?: boolean
   }
 
-/** Fills in what was not given. */
+/** Fills in what was not given. A verification begins here, with one budget for all that it comes to. */
 export function settle<T extends VerifyOptions>(options: T): T & Settled {
   return {
     ...options,
     now: options.now ?? systemClock.now(),
-    maxClockSkewMs: options.maxClockSkewMs ?? defaultMaxClockSkewMs
+    maxClockSkewMs: options.maxClockSkewMs ?? defaultMaxClockSkewMs,
+    budget: options.budget ?? createVerificationBudget(options.limits)
   }
 }
 
-/** What a document's proofs are held to. */
-export function proofOptions(options: Settled, more: Partial<VerifyProofsOptions> = {}): VerifyProofsOptions {
-  return {
+/** What every proof of a document is worth, and all of them together. */
+export async function proofsFinding(
+  document: JsonObject,
+  options: Settled,
+  more: Partial<VerifyProofsOptions> = {}
+): Promise<{ proofs: ProofOutcome[]; proof: Finding }> {
+  if (document['proof'] === undefined) return { proofs: [], proof: proofFinding([]) }
+  const { budget, now, maxClockSkewMs, signal, proofVerifier = verifyProofs } = options
+  const refusal = budget.spend('proofs', listOf(document['proof']).length)
+  if (refusal !== undefined) return { proofs: [], proof: refusal }
+  const resolver = resolverWithin(options)
+  const proofs = await proofVerifier(document, {
     suites: options.suites ?? [eddsaJcs2022],
-    resolver: options.resolver ?? nobody,
-    now: options.now,
-    maxClockSkewMs: options.maxClockSkewMs,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    resolver,
+    now,
+    maxClockSkewMs,
+    ...(signal === undefined ? {} : { signal }),
     ...more
+  })
+  const proof = proofFinding(proofs)
+  return { proofs, proof: proof.ok ? proof : (resolver.refusal() ?? proof) }
+}
+
+/** The resolver on the budget of the verification, in which a DID has one document, however often it is asked for. */
+function resolverWithin({ resolver = nobody, budget }: Settled): DidResolver & {
+  refusal: () => BudgetRefusal | undefined
+} {
+  let refusal: BudgetRefusal | undefined
+  return {
+    async resolve(did, options) {
+      const answer = await budget.once(
+        resolver,
+        did,
+        async () => budget.spend('documents', 1) ?? resolver.resolve(did, options)
+      )
+      if (!('code' in answer)) return answer
+      refusal = answer
+      return nobody.resolve(did)
+    },
+    refusal: () => refusal
   }
 }
 
@@ -75,36 +120,48 @@ export async function verify(
 /** Verifies a credential that was read already. */
 export async function verifyDocument(document: JsonObject, options: Settled): Promise<VerifyResult> {
   const structure = structureFinding(document, options)
-  const { proofVerifier = verifyProofs } = options
-  const proofs = document['proof'] === undefined ? [] : await proofVerifier(document, proofOptions(options))
-  const proof = proofFinding(proofs)
+  const { proofs, proof } = await proofsFinding(document, options)
   const issuer = idOf(document['issuer'])
   const controller = controllerFinding(issuer, proofs)
-  const trusted = structure.ok && proof.ok && controller.ok
+  const trusted = structure.ok && proof.ok && controller.ok && options.askNobody !== true
   const [status, schema, policy] = await Promise.all([
     statusFinding(document, options, trusted),
     supportFinding(document, options, trusted),
-    policyFinding(document, issuer, options)
+    policyFinding(document, issuer, options, trusted)
   ])
   options.signal?.throwIfAborted()
+  const rest = (name: CheckName, finding: Finding, required = true): Check =>
+    named(name, provided(structure, finding), required)
   const checks = [
     named('structure', structure),
     named('proof', proof),
     named('controller', controller),
-    named('period', periodFinding(document, options)),
-    named('status', status),
-    named('schema', schema),
-    named('issuerPolicy', policy),
-    named('subjectBinding', bindingFinding(document, options.holder), options.holder !== undefined)
+    rest('period', periodFinding(document, options)),
+    rest('status', status),
+    rest('schema', schema),
+    rest('issuerPolicy', policy),
+    rest('subjectBinding', bindingFinding(document, options.holder), options.holder !== undefined)
   ]
   return { ok: allHold(checks), checks, proofs, ...(issuer === undefined ? {} : { issuer }) }
 }
 
-function structureFinding(document: JsonObject, { contexts }: Settled): Finding {
+function structureFinding(document: JsonObject, options: Settled): Finding {
   const fault = credentialFault(document)
-  if (fault !== undefined) return failed('STRUCTURE_INVALID', fault)
-  const terms = checkTerms(document, contexts)
-  return terms === undefined ? fine : failed(terms.code, terms.message)
+  return fault === undefined ? termsFinding(document, options) : failed('STRUCTURE_INVALID', fault)
+}
+
+/** Whether a document keeps to its contexts, on the budget of the verification. */
+export function termsFinding(
+  document: JsonObject,
+  { contexts, budget }: Settled,
+  skip?: ReadonlySet<string>
+): Finding {
+  const left = budget.left('termWork')
+  const work = { left }
+  const fault = checkTerms(document, contexts, skip, work)
+  const refusal = budget.spend('termWork', left - work.left)
+  if (refusal !== undefined) return refusal
+  return fault === undefined ? fine : failed(fault.code, fault.message)
 }
 
 /** The issuer has to control a key that signed; others may sign beside it. */
@@ -122,7 +179,7 @@ function periodFinding(document: JsonObject, { now, maxClockSkewMs }: Settled): 
   return fine
 }
 
-const notAsked = 'Nobody was asked, because the credential itself does not hold'
+const notAsked = unchecked('nobody is asked on behalf of what does not hold')
 
 async function statusFinding(document: JsonObject, options: Settled, trusted: boolean): Promise<Finding> {
   if (document['credentialStatus'] === undefined) return fine
@@ -131,10 +188,11 @@ async function statusFinding(document: JsonObject, options: Settled, trusted: bo
       'STATUS_UNAVAILABLE',
       'The credential can be revoked, and there is nothing to ask whether it was'
     )
-  if (!trusted) return failed('STATUS_UNAVAILABLE', notAsked)
+  if (!trusted) return notAsked
   try {
     const { ok, code, message } = await options.status.check(document as object as Credential, {
       now: options.now,
+      budget: options.budget,
       ...(options.signal === undefined ? {} : { signal: options.signal })
     })
     return ok ? fine : failed(code ?? 'STATUS_INVALID', message ?? 'The credential no longer stands')
@@ -154,16 +212,17 @@ async function supportFinding(document: JsonObject, options: Settled, trusted: b
     if (!finding.ok) return finding
   }
   if (document['credentialSchema'] === undefined || options.skipSchema === true) return fine
-  return trusted ? schemaFinding(document, options) : failed('SCHEMA_UNAVAILABLE', notAsked)
+  return trusted ? schemaFinding(document, options) : notAsked
 }
 
 async function policyFinding(
   document: JsonObject,
   issuer: string | undefined,
-  { issuerPolicy, now, signal }: Settled
+  { issuerPolicy, now, signal }: Settled,
+  trusted: boolean
 ): Promise<Finding> {
   if (issuerPolicy === undefined) return fine
-  if (issuer === undefined) return failed('ISSUER_NOT_AUTHORIZED', 'The credential names no issuer')
+  if (!trusted || issuer === undefined) return unchecked('it is not proven who issued the credential')
   const types = listOf(document['type']).filter((type) => typeof type === 'string')
   try {
     if ((await issuerPolicy({ issuer, types, now, ...(signal === undefined ? {} : { signal }) })) === true)

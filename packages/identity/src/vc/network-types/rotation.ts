@@ -1,4 +1,5 @@
 import type { Did } from '@kwaai/interface'
+import { createVerificationBudget } from '../budget.ts'
 import type { Credential, VerifyOptions } from '../types.ts'
 import { verifyTwoSigners } from './two-signers.ts'
 
@@ -37,8 +38,9 @@ export async function verifyRotation(
     return refuse(`${rotations.length} rotations are more than the ${maxRotations} allowed`)
   }
   const successors = new Map<Did, Did>()
+  const budget = options.budget ?? createVerificationBudget(options.limits)
   for (const [i, rotation] of rotations.entries()) {
-    const result = await verifyTwoSigners(rotation, 'RotationCredential', verifyOptions)
+    const result = await verifyTwoSigners(rotation, 'RotationCredential', { ...verifyOptions, budget })
     if (!result.ok) return refuse(`Rotation ${i + 1} of ${rotations.length} does not hold. ${result.message}`)
     const { issuer, subject } = result.read
     // Two successors mean that the old key is in two hands; nobody can tell which one is right.
