@@ -162,6 +162,37 @@ test('a presentation is for one occasion, and of what is about its holder', asyn
   expect(foreign.stderr).toContain('--for-others')
 })
 
+describe('who is held to an occasion or a holder', () => {
+  const occasion = ['--challenge', 'c-1', '--domain', 'example.org']
+
+  test('is no answer with a bare credential, which everybody who saw it has', async () => {
+    const about = JSON.stringify(await member(await didOf('alice')))
+    for (const document of [about, legacy.reordered])
+      for (const asked of [occasion.slice(0, 2), occasion.slice(2), occasion]) {
+        const { status, stderr } = await vc('bob', ['verify', '-', ...asked], document)
+        expect([status, stderr]).toEqual([1, expect.stringContaining('it is no presentation')])
+      }
+  })
+
+  test('is the one who was named, whatever is shown', async () => {
+    const [alice, carol] = [await didOf('alice'), await didOf('carol')]
+    const about = await member(alice)
+    const { id } = await ok<KeptCredential>('alice', ['import', '-'], JSON.stringify(about))
+    const shown = await ok<Presentation>('alice', ['present', id, ...occasion])
+    const cases: [document: string, more: string[], holder: string, code: string][] = [
+      [JSON.stringify(about), [], alice, 'SUBJECT_NOT_HOLDER'],
+      [JSON.stringify(shown), occasion, alice, 'HOLDER_NOT_SIGNER'],
+      [legacy.reordered, [], legacy.subject, 'SUBJECT_NOT_HOLDER']
+    ]
+    for (const [document, more, holder, code] of cases) {
+      const own = await vc('bob', ['verify', '-', ...more, '--holder', holder], document)
+      expect(own.status, own.stdout + own.stderr).toBe(0)
+      const other = await vc('bob', ['verify', '-', ...more, '--holder', carol], document)
+      expect([other.status, other.stdout]).toEqual([1, expect.stringContaining(code)])
+    }
+  })
+})
+
 describe('what was issued with a status', () => {
   test('is suspended, stands again, and is revoked; the signed list says so at once', async () => {
     const credential = await member(legacy.subject, '--status-url', statusUrl)

@@ -11,6 +11,7 @@ import {
   type VerifyResult
 } from '@kwaai/identity/vc'
 import { systemClock } from '@kwaai/interface/memory'
+import { subjectNamed } from '../audit.ts'
 import { verifyOptions } from '../credentials/verifying.ts'
 import { nodeError } from '../errors.ts'
 import type { ParsedOptions } from './options.ts'
@@ -44,26 +45,35 @@ export async function verifyDocument(
   const contexts: unknown = document?.['@context']
   const has = (list: unknown, name: string): boolean =>
     Array.isArray(list) ? list.includes(name) : list === name
+  const [challenge, domain] = [options.text('challenge'), options.text('domain')]
+  const presented = has(document?.['type'], 'VerifiablePresentation')
+  if (!presented && (challenge !== undefined || domain !== undefined)) {
+    // Nobody signs a credential for an occasion: whoever has a copy could send it in place of a presentation.
+    throw nodeError(
+      'ERR_NODE_CREDENTIAL_INVALID',
+      'Cannot verify it for a challenge or a domain: it is no presentation, so nobody signed it for that. ' +
+        'Ask its holder for what "kwaai vc present" makes'
+    )
+  }
+  const holder = options.text('holder')
   if (has(contexts, 'https://kwaai.ai/credentials/v1')) {
     const legacy = await verifyKwaaiLegacy(text, { now: systemClock.now() })
-    return { kind: 'legacy', ...believed(legacy, options.list('issuer')) }
+    return { kind: 'legacy', ...held(believed(legacy, options.list('issuer')), holder) }
   }
   const settings = {
     ...verifyOptions({ offline: options.flag('offline'), issuers: options.list('issuer') }),
     signal: io.signal
   }
-  const holder = options.text('holder')
-  if (has(document?.['type'], 'VerifiablePresentation')) {
-    const challenge = options.text('challenge')
-    const domain = options.text('domain')
+  const bound = holder === undefined ? {} : { holder }
+  if (presented) {
     const result = await verifyPresentation(value as Presentation, {
       ...settings,
+      ...bound,
       ...(challenge === undefined ? {} : { challenge }),
       ...(domain === undefined ? {} : { domain })
     })
     return { kind: 'presentation', ...result }
   }
-  const bound = holder === undefined ? {} : { holder }
   return { kind: 'credential', ...(await verifyCredential(value as Credential, { ...settings, ...bound })) }
 }
 
@@ -78,6 +88,19 @@ function believed(result: KwaaiLegacyResult, issuers: readonly string[]): KwaaiL
     message: 'The issuer is none of those to believe.'
   }
   return { ...result, ok: false, checks: [...result.checks, check] }
+}
+
+/** Nor does it know a holder to be compared with. */
+function held(result: KwaaiLegacyResult, holder: string | undefined): KwaaiLegacyResult {
+  if (holder === undefined) return result
+  const ok = result.subject !== undefined && result.subject === subjectNamed(holder)
+  const check: Check = {
+    name: 'subjectBinding',
+    ok,
+    required: true,
+    ...(ok ? {} : { code: 'SUBJECT_NOT_HOLDER', message: 'The credential is not about its holder.' })
+  }
+  return { ...result, ok: result.ok && ok, checks: [...result.checks, check] }
 }
 
 function checkLines(checks: readonly Check[], indent = ''): string[] {
@@ -147,7 +170,7 @@ export const verify: VcVerb = {
     holder: {
       type: 'string',
       value: '<did>',
-      describe: 'verify: who has to be the subject of the credential'
+      describe: 'verify: who has to be the subject of the credential, and to have signed a presentation'
     }
   },
   minArgs: 1,
