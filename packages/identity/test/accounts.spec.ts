@@ -272,13 +272,17 @@ describe('nobody takes an account over', () => {
     expect(await inside.unlink('passkey', passkey.did, removing)).toMatchObject({ ok: true })
     expect(await inside.unlink('passkey', passkey.did, removing)).toMatchObject({ code: 'STATEMENT_INVALID' })
     expect(await unlink(alice)).toBe('NOT_LINKED')
+    // Its key is gone, so it has to be registered anew.
+    expect(await passkeysIn(service)).toEqual([])
+    expect(await service.enter('passkey', uses)).toBe('PROOF_INVALID')
+    await service.register(alice.did, ({ ask }) => device.make(ask))
     // What linked it, and anybody inside has seen, does not link it again.
     const again = await inside.beginLink('passkey', linking, passkey.id)
     const { ceremony, ask } = (again as { challenge: { ceremony: string; ask: unknown } }).challenge
     expect(await inside.link('passkey', ceremony, device.use(ask))).toMatchObject({
       code: 'STATEMENT_INVALID'
     })
-    expect(await service.enter('passkey', uses)).toBe('NOT_LINKED')
+    expect(await service.enter('passkey', uses)).toBe('PROOF_INVALID')
     expect(inside.record.links.map(({ level }) => level)).toEqual(['anonymous', 'email'])
     const first = await createUnlinkStatement(
       alice,
@@ -308,6 +312,97 @@ describe('nobody takes an account over', () => {
     }
     expect(codes.filter((code) => code === 'ok')).toHaveLength(15)
     expect(codes.at(-1)).toBe('FULL')
+  })
+})
+
+/** The ids of the passkeys that are kept for good. */
+async function passkeysIn({ store }: Service): Promise<string[]> {
+  const ids: string[] = []
+  const prefix = 'identity/passkey/kept/'
+  for await (const [key] of store.entries({ gte: prefix, lt: 'identity/passkey/kept0' }))
+    ids.push(key.slice(prefix.length))
+  return ids
+}
+
+describe('the key of a passkey', () => {
+  const linked = async (): Promise<{
+    service: Service
+    account: OpenAccount
+    uses: Answer
+    passkey: { id: string; did: string }
+    unlink(): Promise<void>
+  }> => {
+    const service = createService(origin)
+    const account = await into(service, 'anonymous', keyAnswer(alice))
+    const device = createSoftAuthenticator(7, origin)
+    const passkey = await service.register(alice.did, ({ ask }) => device.make(ask))
+    const uses: Answer = ({ ask }) => device.use(ask)
+    expect(await service.link(account, alice, 'passkey', uses, passkey.id)).toBe('ok')
+    return {
+      service,
+      account,
+      uses,
+      passkey,
+      async unlink() {
+        const link = { level: 'passkey', name: passkey.did } as const
+        const statement = await createUnlinkStatement(alice, service.audience, link, service)
+        expect(await account.unlink('passkey', passkey.did, statement)).toMatchObject({ ok: true })
+      }
+    }
+  }
+
+  test('goes with its link, and the other of the account stays', async () => {
+    const { service, account, passkey, uses, unlink } = await linked()
+    const second = createSoftAuthenticator(8, origin)
+    const other = await service.register(alice.did, ({ ask }) => second.make(ask))
+    const usesOther: Answer = ({ ask }) => second.use(ask)
+    expect(await service.link(account, alice, 'passkey', usesOther, other.id)).toBe('ok')
+    expect(await passkeysIn(service)).toEqual([passkey.id, other.id].toSorted())
+    await unlink()
+    expect(await passkeysIn(service)).toEqual([other.id])
+    expect(await service.enter('passkey', uses)).toBe('PROOF_INVALID')
+    expect(await service.enter('passkey', usesOther)).toBeTypeOf('object')
+  })
+
+  test('is never missing where a link refers to it, nor kept where none does, whatever comes between', async () => {
+    for (const purpose of ['link', 'enter'] as const) {
+      const { service, account, passkey, uses, unlink } = await linked()
+      const { finish } = service.passkeys
+      service.passkeys.finish = async (...args) => {
+        const proof = await finish(...args)
+        await unlink()
+        return proof
+      }
+      const outcome =
+        purpose === 'link'
+          ? await service.link(account, alice, 'passkey', uses, passkey.id)
+          : await service.enter('passkey', uses)
+      expect(outcome).toBe(purpose === 'link' ? 'PROOF_INVALID' : 'NOT_LINKED')
+      expect([account.record.links.length, await passkeysIn(service)]).toEqual([1, []])
+    }
+    const { service, uses, unlink } = await linked()
+    await Promise.all([service.enter('passkey', uses), unlink()])
+    expect(await passkeysIn(service)).toEqual([])
+  })
+
+  test('stays where a second link of the same fails, and goes where the first does', async () => {
+    const { service, account, passkey, uses } = await linked()
+    const { statement } = account.record.links[1] as { statement: string }
+    const begun = await account.beginLink('passkey', statement, passkey.id)
+    if (!begun.ok) throw new Error(begun.message)
+    expect(await account.link('passkey', begun.challenge.ceremony, uses(begun.challenge))).toMatchObject({
+      code: 'STATEMENT_INVALID'
+    })
+    expect(await passkeysIn(service)).toEqual([passkey.id])
+    expect(await service.enter('passkey', uses)).toBeTypeOf('object')
+    for (let i = account.record.links.length; i < 16; i++) {
+      const name = `alice${i}@example.com`
+      expect(await service.link(account, alice, 'email', service.token(name), name)).toBe('ok')
+    }
+    const device = createSoftAuthenticator(8, origin)
+    const { id } = await service.register(alice.did, ({ ask }) => device.make(ask))
+    expect(await service.link(account, alice, 'passkey', ({ ask }) => device.use(ask), id)).toBe('FULL')
+    expect(await passkeysIn(service)).toEqual([passkey.id])
   })
 })
 

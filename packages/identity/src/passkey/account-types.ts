@@ -77,7 +77,7 @@ export interface OpenAccount {
     options?: CallOptions
   ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal>
   /**
-   * Removes a link, such as that of a device that was lost. The first one stays.
+   * Removes a link, such as that of a device that was lost, and what its provider kept for it. The first one stays.
    *
    * @param statement - of `createUnlinkStatement`, by the account's own key.
    */
@@ -114,8 +114,20 @@ export interface AccountsInit extends CeremonyLimits {
   lowerLevels?: 'refused' | 'allowed'
 }
 
+/** What a provider does that keeps something for each link, such as the key of a passkey. */
+export interface LinkKeeper {
+  /**
+   * Whether what a link needs is there.
+   *
+   * @param binding - of the proof the link was made with.
+   */
+  keeps(account: Did, binding: Uint8Array, options?: CallOptions): Promise<boolean>
+  /** Deletes what a link needed that is no more, where it was this account's. */
+  forget(account: Did, binding: Uint8Array, options?: CallOptions): Promise<void>
+}
+
 /** What accounts need. */
 export interface AccountsComponents extends CeremonyComponents {
   /** One of level `anonymous`, and of every other level that is offered. */
-  providers: readonly IdentityProvider[]
+  providers: readonly (IdentityProvider & Partial<LinkKeeper>)[]
 }

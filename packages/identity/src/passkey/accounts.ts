@@ -12,9 +12,13 @@ import type {
   OpenAccount
 } from './account-types.ts'
 import { createCeremonies, refusal } from './ceremonies.ts'
-import { DEFAULT_MAX_ACCOUNTS, DEFAULT_MAX_CEREMONIES, MAX_LINKS } from './limits.ts'
+import { DEFAULT_MAX_ACCOUNTS, DEFAULT_MAX_CEREMONIES, MAX_ANSWER_LENGTH, MAX_LINKS } from './limits.ts'
 import { STATEMENT_MAX_AGE_S, statementHash } from './link-statement.ts'
 import { prefixedStore } from './prefixed-store.ts'
+import { base64UrlBytes } from './text.ts'
+
+/** An answer, and what it answers. */
+const maxBindingBytes = 2 * MAX_ANSWER_LENGTH
 
 /** From the least to the most. */
 const levels: readonly IdentityLevel[] = ['anonymous', 'email', 'passkey', 'did']
@@ -114,6 +118,10 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
     if (owner !== undefined && owner !== did) {
       return refusal('LINKED_ELSEWHERE', 'Cannot link it: it opens another account')
     }
+    // Between its proof and its turn the same link may have been removed.
+    if ((await providers.get(proof.level)?.keeps?.(did, proof.binding, options)) === false) {
+      return refusal('PROOF_INVALID', 'Cannot link it: it was removed meanwhile')
+    }
     const record = (await read(did, options)) as AccountRecord
     const links = record.links.filter(({ level, name }) => level !== proof.level || name !== proof.name)
     if (links.length >= MAX_LINKS) {
@@ -125,6 +133,13 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
     return { ok: true, record: changed }
   }
 
+  /** What a provider keeps for a proof goes, unless the account is linked by it. */
+  async function letGo(did: Did, proof: IdentityProof, options: CallOptions): Promise<void> {
+    const links = (await read(did, options))?.links ?? []
+    if (links.some(({ level, name }) => level === proof.level && name === proof.name)) return
+    await providers.get(proof.level)?.forget?.(did, proof.binding, options)
+  }
+
   async function remove(
     did: Did,
     level: IdentityLevel,
@@ -132,14 +147,14 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
     options: CallOptions
   ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal> {
     const record = (await read(did, options)) as AccountRecord
-    const links = record.links.filter((link) => link.level !== level || link.name !== name)
-    if (level === 'anonymous' || links.length === record.links.length) {
+    const removed = record.links.find((link) => link.level === level && link.name === name)
+    if (level === 'anonymous' || removed === undefined) {
       return refusal(
         'NOT_LINKED',
         'Cannot remove the link: the account has no such link that could be removed'
       )
     }
-    const changed = { ...record, links }
+    const changed = { ...record, links: record.links.filter((link) => link !== removed) }
     await store.batch(
       [
         { type: 'put', key: recordKey(did), value: encode(changed) },
@@ -147,12 +162,34 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
       ],
       options
     )
+    // Last: a crash leaves a key that opens nothing, and never a link without its key.
+    const binding = base64UrlBytes(removed.binding, maxBindingBytes)
+    if (binding !== undefined) await providers.get(level)?.forget?.(did, binding, options)
     return { ok: true, record: changed }
   }
 
   function opened(first: AccountRecord, level: IdentityLevel): OpenAccount {
     const { did } = first
     let record = first
+    async function linkProven(
+      to: IdentityLevel,
+      proof: IdentityProof,
+      options: CallOptions
+    ): Promise<{ ok: true; record: AccountRecord } | AccountRefusal> {
+      const id = proof.statement === undefined ? undefined : encodeBase64Url(proof.statement)
+      const asked = await pending.take(id, options)
+      if (
+        asked === undefined ||
+        proof.purpose !== 'link' ||
+        proof.account !== did ||
+        asked['account'] !== did ||
+        asked['level'] !== to
+      ) {
+        return refusal('PROOF_INVALID', 'Cannot link it: the proof is for something else')
+      }
+      const spent = await useUp(proof.statement as Uint8Array, options)
+      return spent ?? inTurn(() => add(did, proof, asked['statement'] as string, options))
+    }
     return {
       get record() {
         return record
@@ -187,21 +224,9 @@ export function createAccounts(init: AccountsInit, components: AccountsComponent
         if (provider === undefined) return noLevel
         const proof = await provider.finish(ceremony, answer, options)
         if (!proof.ok) return proof
-        const id = proof.statement === undefined ? undefined : encodeBase64Url(proof.statement)
-        const asked = await pending.take(id, options)
-        if (
-          asked === undefined ||
-          proof.purpose !== 'link' ||
-          proof.account !== did ||
-          asked['account'] !== did ||
-          asked['level'] !== to
-        ) {
-          return refusal('PROOF_INVALID', 'Cannot link it: the proof is for something else')
-        }
-        const spent = await useUp(proof.statement as Uint8Array, options)
-        if (spent !== undefined) return spent
-        const outcome = await inTurn(() => add(did, proof, asked['statement'] as string, options))
+        const outcome = await linkProven(to, proof, options)
         if (outcome.ok) record = outcome.record
+        else await inTurn(() => letGo(did, proof, options))
         return outcome
       },
       async unlink(from, name, statement, options = {}) {

@@ -33,6 +33,7 @@ export type {
   AccountsComponents,
   AccountsInit,
   BegunCeremony,
+  LinkKeeper,
   OpenAccount
 } from './account-types.ts'
 export { createLinkStatement, createUnlinkStatement, type LinkStatementComponents } from './link-statement.ts'

@@ -4,6 +4,7 @@ import type { CallOptions, Did, IdentityChallenge, IdentityProvider, IdentityRef
 import { concatBytes } from '../bytes.ts'
 import { canonicalizeJson, type JsonObject } from '../json.ts'
 import { encodeBase64Url } from '../multikey.ts'
+import type { LinkKeeper } from './account-types.ts'
 import {
   answerObject,
   createCeremonies,
@@ -41,8 +42,8 @@ export interface RegisteredPasskey {
   did: Did
 }
 
-/** Recognises passkeys. They are registered for an account first, and then linked. */
-export interface PasskeyProvider extends IdentityProvider {
+/** Recognises passkeys. They are registered for an account first, then linked, and deleted when they are unlinked. */
+export interface PasskeyProvider extends IdentityProvider, LinkKeeper {
   readonly level: 'passkey'
   beginRegistration(
     request: {
@@ -224,7 +225,26 @@ export function createPasskeyProvider(
           binding: new TextEncoder().encode(canonicalizeJson(said))
         }
       })
+    },
+    async keeps(account, binding, options = {}) {
+      const id = idIn(binding)
+      return id !== undefined && passkeys.keeps(account, id, options)
+    },
+    // In turn: who comes in with it just now would write it once more.
+    async forget(account, binding, options = {}) {
+      const id = idIn(binding)
+      if (id !== undefined) await inTurn(() => passkeys.forget(account, id, options))
     }
+  }
+}
+
+/** The id of the passkey that made a binding. */
+function idIn(binding: Uint8Array): string | undefined {
+  try {
+    const { id } = JSON.parse(new TextDecoder().decode(binding)) as { id?: unknown }
+    return base64UrlBytes(id, maxIdBytes) === undefined ? undefined : (id as string)
+  } catch {
+    return undefined
   }
 }
 

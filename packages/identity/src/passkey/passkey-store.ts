@@ -27,6 +27,10 @@ export interface PasskeyStore {
    * Keeps one with what it says by now: for good where it is linked, or was before. False where there are too many.
    */
   keep(passkey: KeptPasskey, linked: boolean, options: CallOptions): Promise<boolean>
+  /** Whether one of this account was kept for good. */
+  keeps(account: Did, id: string, options: CallOptions): Promise<boolean>
+  /** Deletes it, where it is this account's. */
+  forget(account: Did, id: string, options: CallOptions): Promise<void>
 }
 
 const prefix = 'identity/passkey/kept/'
@@ -51,7 +55,18 @@ export function createPasskeyStore(
     return total
   }
 
+  async function keeps(account: Did, id: string, options: CallOptions): Promise<boolean> {
+    const bytes = await store.get(prefix + id, options)
+    return bytes !== undefined && decode(bytes).account === account
+  }
+
   return {
+    keeps,
+    async forget(account, id, options) {
+      if (!(await keeps(account, id, options))) return
+      await store.delete(prefix + id, options)
+      if (count !== undefined) count--
+    },
     async get(id, options) {
       const bytes = (await store.get(prefix + id, options)) ?? (await fresh.get(id, options))
       return bytes === undefined ? undefined : decode(bytes)
