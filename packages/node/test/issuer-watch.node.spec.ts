@@ -68,6 +68,65 @@ describe('observations', () => {
     expect(await observations.watch('c')).toBe(true)
   })
 
+  test('keep no place for peers that pass by, where others come', async () => {
+    const round = async (...answering: string[]): Promise<void> => {
+      const peers = await observations.peers()
+      await observations.probed(new Map(peers.map((peer) => [peer, answering.includes(peer)])))
+    }
+    await observations.watch('steady')
+    await round('steady')
+    // Many names, each there for one round alone.
+    for (let i = 0; i < 5; i++) {
+      expect(await observations.watch(`passing ${i}`), `${i}`).toBe(true)
+      await round('steady', `passing ${i}`)
+      await round('steady')
+    }
+    expect(await observations.watch('new')).toBe(true)
+    await round('steady', 'new')
+    expect(await observations.peers()).toEqual(['steady', 'new'])
+    expect(totalsOf((await observations.get('steady')) as PeerObservations)).toMatchObject({ probes: 12 })
+    // Who answers stays, and who answered most is the last to go.
+    expect(await observations.watch('late')).toBe(false)
+    await round()
+    expect(await observations.watch('late')).toBe(true)
+    expect(await observations.peers()).toEqual(['steady', 'late'])
+    // Another process over the same store begins with what was answered.
+    const next = createObservationLog({ maxPeers: 2 }, { store, clock })
+    await next.probed(new Map([['late', false]]))
+    await next.probed(new Map([['steady', false]]))
+    expect(await next.watch('later')).toBe(true)
+    expect(await next.peers()).toEqual(['steady', 'later'])
+  })
+
+  test('begin anew with a peer that was forgotten', async () => {
+    await observations.watch('p')
+    await observations.probed(new Map([['p', true]]))
+    // As another process does that erases a person.
+    await store.delete('observed/p')
+    await observations.probed(new Map([['p', true]]))
+    expect(await observations.peers()).toEqual([])
+    expect(await observations.watch('p')).toBe(true)
+    await observations.probed(new Map([['p', true]]))
+    expect(totalsOf((await observations.get('p')) as PeerObservations)).toMatchObject({ probes: 1 })
+  })
+
+  test.each([
+    ['an hour', 3_600_000],
+    ['three days', 3 * day]
+  ])('of a clock that is set back by %s end now and not later', async (_, back) => {
+    await observations.watch('p')
+    const sample = { model: 'm', modelHash: 'h', tokens: 10, tokensPerSecond: 5 }
+    await observations.probed(new Map([['p', true]]))
+    await observations.measured('p', { ...sample, at: start })
+    const earlier = createFakeClock({ now: start - back })
+    const after = createObservationLog({}, { store, clock: earlier })
+    await after.probed(new Map([['p', false]]))
+    const kept = (await after.get('p')) as PeerObservations
+    const totals = totalsOf(kept)
+    expect(totals).toMatchObject({ from: start - back, until: start - back, answered: back < day ? 1 : 0 })
+    expect(throughputOf(kept)?.samples ?? 0).toBe(back < day ? 1 : 0)
+  })
+
   test('of throughput are the median of the model measured last', async () => {
     await observations.watch('p')
     const sample = { at: start, model: 'm', tokens: 10 }
@@ -238,6 +297,19 @@ describe('an issuer', () => {
     const [entry] = first.credentialStatus as unknown as { statusListIndex: string }[]
     await registry().set(Number(entry?.statusListIndex), 'revocation', true)
     expect(await ask()).toMatchObject({ status: 404, body: { refused: [{ code: 'revoked' }] } })
+  })
+
+  test('gives none of a key that it gave up', async () => {
+    const next = person(4)
+    const seen = { observations, store, clock, registry: async () => undefined, allocate: async () => [] }
+    const by = async (signer: Identity): Promise<unknown> => {
+      const issued = await createIssuing({ minProbes: 3 }, { ...seen, signer }).issue(
+        alice.did,
+        'UptimeCredential'
+      )
+      return 'credential' in issued ? issued.credential.issuer : issued
+    }
+    expect([await by(issuer), await by(issuer), await by(next)]).toEqual([issuer.did, issuer.did, next.did])
   })
 
   test.each<[string, () => Promise<unknown>, number, string]>([

@@ -106,7 +106,10 @@ export function createIssuing(init: IssuingInit, components: IssuingComponents):
           return { refused: 'revoked', message: `Cannot issue the ${type}: it was taken back` }
         }
         const age = before === undefined ? Infinity : clock.now() - before.at
-        if (before !== undefined && age >= 0 && age < againMs) return { credential: before.credential }
+        // One of a key that was given up since is on a list that this key signs: nobody would believe it.
+        const same = before?.credential.issuer === signer.did
+        if (before !== undefined && same && age >= 0 && age < againMs)
+          return { credential: before.credential }
         const claims = await claimsOf(holder, type, options)
         if (typeof claims === 'string') {
           return { refused: 'not_observed', message: `Cannot issue the ${type}: ${claims}` }

@@ -32,7 +32,12 @@ export interface PeerObservations {
 export interface ObservationLog {
   /** Peers that are watched. */
   peers(): Promise<PeerId[]>
-  /** Begins to watch a peer. @returns false where as many as may be are watched already. */
+  /**
+   * Begins to watch a peer. Where as many as may be are watched already, the one goes that answered least of those that
+   * did not answer the last probe: whoever only passes by keeps nobody's place.
+   *
+   * @returns false where all of them answer.
+   */
   watch(peer: PeerId, options?: CallOptions): Promise<boolean>
   /** Notes a round of probes, all of it or nothing of it: which of the watched peers answered. */
   probed(answers: ReadonlyMap<PeerId, boolean>, options?: CallOptions): Promise<void>
@@ -76,22 +81,30 @@ export function createObservationLog(
     const value = await store.get(prefix + peer, options)
     if (value === undefined) return undefined
     const kept = JSON.parse(decoder.decode(value)) as PeerObservations
-    const first = today() - windowDays + 1
+    const last = today()
+    const first = last - windowDays + 1
+    // What is still to come was noted under a clock that was set back since.
     return {
       peer,
-      days: Object.fromEntries(Object.entries(kept.days).filter(([day]) => Number(day) >= first)),
-      samples: kept.samples.filter(({ at }) => at >= first * dayMs).slice(-maxSamples)
+      days: Object.fromEntries(
+        Object.entries(kept.days).filter(([day]) => Number(day) >= first && Number(day) <= last)
+      ),
+      samples: kept.samples
+        .filter(({ at }) => at >= first * dayMs && at < (last + 1) * dayMs)
+        .slice(-maxSamples)
     }
   }
   const encoded = (observations: PeerObservations): Uint8Array => encoder.encode(JSON.stringify(observations))
 
-  // This process alone writes here, so the names are read once.
-  let names: Promise<Set<PeerId>> | undefined
-  const watched = (): Promise<Set<PeerId>> => {
+  // This process alone adds to them, so they are read once.
+  let names: Promise<Map<PeerId, Standing>> | undefined
+  const watched = (): Promise<Map<PeerId, Standing>> => {
     names ??= (async () => {
-      const found = new Set<PeerId>()
-      for await (const [key] of store.entries({ gte: prefix, lt: `${prefix}~` }))
-        found.add(key.slice(prefix.length))
+      const found = new Map<PeerId, Standing>()
+      for await (const [key, value] of store.entries({ gte: prefix, lt: `${prefix}~` })) {
+        const { days } = JSON.parse(decoder.decode(value)) as PeerObservations
+        found.set(key.slice(prefix.length), { answers: answersIn(days), silent: false })
+      }
       return found
     })()
     names.catch(() => (names = undefined))
@@ -105,14 +118,23 @@ export function createObservationLog(
   }
 
   return {
-    peers: async () => [...(await watched())],
+    peers: async () => [...(await watched()).keys()],
     watch: (peer, options = {}) =>
       inTurn(async () => {
         const known = await watched()
         if (known.has(peer)) return true
-        if (known.size >= maxPeers) return false
-        await store.put(prefix + peer, encoded({ peer, days: {}, samples: [] }), options)
-        known.add(peer)
+        const gone = known.size < maxPeers ? undefined : leastOfSilent(known)
+        if (known.size >= maxPeers && gone === undefined) return false
+        const value = encoded({ peer, days: {}, samples: [] })
+        await store.batch(
+          [
+            ...(gone === undefined ? [] : [{ type: 'delete' as const, key: prefix + gone }]),
+            { type: 'put', key: prefix + peer, value }
+          ],
+          options
+        )
+        if (gone !== undefined) known.delete(gone)
+        known.set(peer, { answers: 0, silent: false })
         return true
       }),
     probed: (answers, options = {}) =>
@@ -120,24 +142,33 @@ export function createObservationLog(
         const known = await watched()
         const now = clock.now()
         const operations: BatchOperation[] = []
+        const standings = new Map<PeerId, Standing>()
         for (const [peer, answered] of answers) {
           const before = known.has(peer) ? await read(peer, options) : undefined
-          if (before === undefined) continue
+          if (before === undefined) {
+            // It was forgotten since, by `kwaai audit erase`: it may be met anew.
+            known.delete(peer)
+            continue
+          }
           const day = before.days[today()] ?? { from: now, until: now, probes: 0, answered: 0 }
           const totals: ProbeTotals = {
-            from: day.from,
+            // A clock that is set back must not end a period before it begins.
+            from: Math.min(day.from, now),
             until: now,
             probes: day.probes + 1,
             answered: day.answered + (answered ? 1 : 0)
           }
           const after = { ...before, days: { ...before.days, [today()]: totals } }
           const key = prefix + peer
-          operations.push(
-            isGone(after) ? { type: 'delete', key } : { type: 'put', key, value: encoded(after) }
-          )
+          if (isGone(after)) operations.push({ type: 'delete', key })
+          else {
+            operations.push({ type: 'put', key, value: encoded(after) })
+            standings.set(peer, { answers: answersIn(after.days), silent: !answered })
+          }
         }
         await store.batch(operations, options)
         for (const { type, key } of operations) if (type === 'delete') known.delete(key.slice(prefix.length))
+        for (const [peer, standing] of standings) known.set(peer, standing)
       }),
     measured: (peer, sample, options = {}) =>
       inTurn(async () => {
@@ -148,6 +179,25 @@ export function createObservationLog(
       }),
     get: async (peer, options = {}) => read(peer, options)
   }
+}
+
+/** What of a peer decides whether it has to make room. */
+interface Standing {
+  /** Probes answered in the days that are kept. */
+  answers: number
+  /** The last probe was not answered. */
+  silent: boolean
+}
+
+function answersIn(days: PeerObservations['days']): number {
+  return Object.values(days).reduce((sum, { answered }) => sum + answered, 0)
+}
+
+function leastOfSilent(known: ReadonlyMap<PeerId, Standing>): PeerId | undefined {
+  let least: [peer: PeerId, answers: number] | undefined
+  for (const [peer, { answers, silent }] of known)
+    if (silent && answers < (least?.[1] ?? Infinity)) least = [peer, answers]
+  return least?.[0]
 }
 
 /** The probes of all days together, or `undefined` where there was none. */
@@ -186,8 +236,8 @@ export function throughputOf({ samples }: PeerObservations):
   return {
     model: last.model,
     modelHash: last.modelHash,
-    from: (same[0] as ThroughputSample).at,
-    until: last.at,
+    from: Math.min(...same.map(({ at }) => at)),
+    until: Math.max(...same.map(({ at }) => at)),
     tokens: same.reduce((sum, { tokens }) => sum + tokens, 0),
     samples: same.length,
     // Three figures after the point are more than the measurement has.
