@@ -1,3 +1,4 @@
+import { sha256 } from '@noble/hashes/sha2.js'
 import { base64url } from 'multiformats/bases/base64'
 import { createIdentity, type Identity } from '@kwaai/identity'
 import {
@@ -92,6 +93,11 @@ export async function bomb(): Promise<string> {
     .stream()
     .pipeThrough(new CompressionStream('gzip'))
   return base64url.encode(new Uint8Array(await new Response(stream).arrayBuffer()))
+}
+
+/** The digest of bytes as `digestMultibase` has it. */
+export function digestMultibaseOf(bytes: Uint8Array): string {
+  return base64url.encode(new Uint8Array([0x12, 32, ...sha256(bytes)]))
 }
 
 /** The codes of the checks that do not hold. */

@@ -94,6 +94,12 @@ describe('issue and verify', () => {
     expect((await verify(credential, { now })).ok).toBe(true)
     expect((await verify(credential, { now, maxClockSkewMs: 0 })).ok).toBe(false)
   })
+
+  it('takes a time that is none for no time at all', async () => {
+    const credential = await issue(draft(), issuer, { now })
+    for (const options of [{ now: NaN }, { now, maxClockSkewMs: NaN }])
+      expect((await verify(credential, options)).checks.find(({ name }) => name === 'period')?.ok).toBe(false)
+  })
 })
 
 describe('presentations', () => {

@@ -9,6 +9,7 @@ import type {
   VerificationLimits,
   VerifyOptions
 } from '../vc/types.ts'
+import { orAborted } from '../vc/or-aborted.ts'
 import { verify as verifyCredential } from '../vc/verify.ts'
 import { DEFAULT_MAX_STATUS_LIST_BYTES } from './bitstring.ts'
 import {
@@ -168,7 +169,7 @@ export function createStatusChecker(
       return before.list
     }
     const fetchedAt = clock.monotonic()
-    const found = await abortable(fetchFor(url, now, budget), signal)
+    const found = await orAborted(fetchFor(url, now, budget), signal)
     // Who presents chooses what the budget is spent on, and must not choose with it that an older list stands.
     if ('code' in found && found.code.startsWith('BUDGET_')) return found
     if (!('code' in found)) {
@@ -195,9 +196,10 @@ export function createStatusChecker(
     const { url, purpose, index, statusSize, messages } = entry
     const list = await listAt(url, credentialIssuer, options)
     if ('code' in list) return fail(list.code, list.message)
-    if (now > list.validUntil + maxClockSkewMs)
+    // The other way round, a time that is none would be within every period.
+    if (!(now <= list.validUntil + maxClockSkewMs))
       return fail('STATUS_UNAVAILABLE', `the list ${url} is past its period`)
-    if (now < list.validFrom - maxClockSkewMs)
+    if (!(now >= list.validFrom - maxClockSkewMs))
       return fail('STATUS_INVALID', `the list ${url} is not valid yet`)
     if (!mayPublish({ listIssuer: list.issuer, credentialIssuer })) {
       return fail(
@@ -269,14 +271,4 @@ function judge(
 
 function fail(code: NonNullable<StatusOutcome['code']>, message: string): StatusOutcome {
   return { ok: false, code, message }
-}
-
-function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

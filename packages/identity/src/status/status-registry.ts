@@ -50,7 +50,8 @@ export interface StatusRegistry {
   set(index: number, purpose: string, value: boolean, options?: CallOptions): Promise<void>
   get(index: number, purpose: string, options?: CallOptions): Promise<boolean>
   /**
-   * The signed credential of a list: the one kept, or a new one where an entry has changed or its period is half over.
+   * The signed credential of a list: the one kept, or a new one where an entry has changed, its period is half over, or
+   * another issuer signed it.
    *
    * @throws A KwaaiError `ERR_IDENTITY_STATUS_LIST_INVALID` where there is no list for the purpose.
    */
@@ -186,7 +187,9 @@ export function createStatusRegistry(
         const kept = await store.get(publishedKey(purpose), options)
         const published = kept === undefined ? undefined : (JSON.parse(decoder.decode(kept)) as Published)
         const age = published === undefined ? Infinity : clock.now() - published.at
-        const current = published?.revision === revision && age >= 0 && age < validForMs / 2
+        // A list that another key signed, before this one took its place, says nothing of what this one issues.
+        const own = published?.credential.issuer === issuer
+        const current = own && published.revision === revision && age >= 0 && age < validForMs / 2
         return current ? published.credential : publish(purpose, revision, options)
       })
   }

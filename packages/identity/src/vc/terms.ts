@@ -40,8 +40,8 @@ function rootOf(extra: ExtraContexts): ActiveContext {
 
 /**
  * Holds a document to its contexts: each is known, none redefines a protected term, and every name and type in the
- * document is declared by one. What is below the names in `skip` is not looked at. The steps that it takes are taken
- * from `work`; below 0 there were not enough left.
+ * document is declared by one. What is below the names in `skip` is not looked at. It takes no more steps than `work` has, and adds
+ * those that it took; where they were not enough, one more than that at least.
  *
  * Contexts that were made are kept by the identity of `extra`: do not change it once it was given.
  */
@@ -49,9 +49,9 @@ export function checkTerms(
   document: JsonObject,
   extra: ExtraContexts = noExtra,
   skip: ReadonlySet<string> = new Set(),
-  work: { left: number } = { left: maxWork }
+  work: { most: number; taken: number } = { most: maxWork, taken: 0 }
 ): TermFault | undefined {
-  const most = Math.min(work.left, maxWork)
+  const most = Math.min(work.most, maxWork)
   const source: ContextSource = {
     budget: { left: most },
     find: (url) =>
@@ -67,7 +67,7 @@ export function checkTerms(
       return { code: 'STRUCTURE_INVALID', message: 'The document and its contexts are nested too deep' }
     throw error
   } finally {
-    work.left -= most - source.budget.left
+    work.taken += most - source.budget.left
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.ts'
 import type { JsonObject } from '../json.ts'
 import { allHold, failed, fine, named, provided, unchecked, unreadable, type Finding } from './checks.ts'
+import { orAborted } from './or-aborted.ts'
 import { ownDocuments } from './present.ts'
 import { readDocument } from './read.ts'
 import type { ReplayGuard } from './replay-guard.ts'
@@ -51,14 +52,22 @@ export async function verifyPresentation(
   options.signal?.throwIfAborted()
   const read = readDocument(presentation)
   if ('fault' in read) return { ok: false, checks: unreadable(read.fault), proofs: [], credentials: [] }
-  const { document } = read
-  const settled = settle(options)
+  return orAborted(verifyRead(read.document, settle(options)), options.signal)
+}
+
+type SettledPresentation = Settled & VerifyPresentationOptions
+
+async function verifyRead(
+  document: JsonObject,
+  settled: SettledPresentation
+): Promise<VerifyPresentationResult> {
   const structure = structureFinding(document, settled)
   const { proofs, proof } = await proofsFinding(document, settled, authentication(settled))
-  const holder = idOf(document['holder']) ?? proofs.find(({ ok }) => ok)?.controller
+  const signers = new Set(proofs.flatMap(({ controller }) => controller ?? []))
+  const holder = holderOf(document, signers, settled)
   // Nothing is asked for on behalf of somebody whose signature does not hold.
   const credentials = await credentialsOf(document, holder, settled, structure.ok && proof.ok)
-  const controller = signerFinding(document, proofs, settled)
+  const controller = signerFinding(holder, signers, settled)
   const own = { structure, proof, controller }
   const checks = [
     ...Object.entries(own).map(([name, finding]) =>
@@ -74,6 +83,8 @@ export async function verifyPresentation(
       settled.requireSubjectIsHolder !== false
     )
   ]
+  // Whom nobody waits for any more must not use a challenge up.
+  settled.signal?.throwIfAborted()
   if (
     allHold(checks) &&
     settled.replayGuard !== undefined &&
@@ -83,8 +94,6 @@ export async function verifyPresentation(
   settled.signal?.throwIfAborted()
   return { ok: allHold(checks), checks, proofs, credentials, ...(holder === undefined ? {} : { holder }) }
 }
-
-type SettledPresentation = Settled & VerifyPresentationOptions
 
 /** What the proofs of a presentation are held to. */
 function authentication({ challenge, domain }: SettledPresentation): Partial<VerifyProofsOptions> {
@@ -125,22 +134,33 @@ async function credentialsOf(
   return results
 }
 
+/**
+ * Who presents: whom the presentation names, or else who signed it alone. Where it names nobody and several signed, it
+ * is not known, unless one of them was expected: anybody can put a proof beside those that are there.
+ */
+function holderOf(
+  document: JsonObject,
+  signers: ReadonlySet<string>,
+  { holder }: SettledPresentation
+): string | undefined {
+  const said = idOf(document['holder'])
+  if (said !== undefined || signers.size === 0) return said
+  if (holder !== undefined && signers.has(holder)) return holder
+  return signers.size === 1 ? [...signers][0] : undefined
+}
+
 /** The holder has to be who signed, and who the caller wants. */
 function signerFinding(
-  document: JsonObject,
-  proofs: readonly ProofOutcome[],
+  holder: string | undefined,
+  signers: ReadonlySet<string>,
   options: SettledPresentation
 ): Finding {
-  const said = idOf(document['holder'])
-  const signers = new Set(proofs.flatMap(({ controller }) => (controller === undefined ? [] : [controller])))
-  if (said !== undefined && !signers.has(said as never))
-    return failed('HOLDER_NOT_SIGNER', 'The presentation is not signed by its holder')
   if (signers.size === 0)
     return failed('HOLDER_NOT_SIGNER', 'Nobody is known to have signed the presentation')
-  if (
-    options.holder !== undefined &&
-    !(said === undefined ? signers.has(options.holder) : said === options.holder)
-  )
+  if (holder === undefined)
+    return failed('HOLDER_NOT_SIGNER', 'The presentation names no holder, and several have signed it')
+  if (!signers.has(holder)) return failed('HOLDER_NOT_SIGNER', 'The presentation is not signed by its holder')
+  if (options.holder !== undefined && holder !== options.holder)
     return failed('HOLDER_NOT_SIGNER', 'The presentation is by another than the holder who was expected')
   return fine
 }

@@ -19,6 +19,7 @@ import {
 import { readDocument } from './read.ts'
 import { resourceFinding } from './related-resource.ts'
 import { schemaFinding } from './credential-schema.ts'
+import { orAborted } from './or-aborted.ts'
 import { idOf, listOf } from './shape.ts'
 import { credentialFault, periodOf } from './structure.ts'
 import { checkTerms } from './terms.ts'
@@ -114,7 +115,7 @@ export async function verify(
   options.signal?.throwIfAborted()
   const read = readDocument(credential)
   if ('fault' in read) return { ok: false, checks: unreadable(read.fault), proofs: [] }
-  return verifyDocument(read.document, settle(options))
+  return orAborted(verifyDocument(read.document, settle(options)), options.signal)
 }
 
 /** Verifies a credential that was read already. */
@@ -156,10 +157,9 @@ export function termsFinding(
   { contexts, budget }: Settled,
   skip?: ReadonlySet<string>
 ): Finding {
-  const left = budget.left('termWork')
-  const work = { left }
+  const work = { most: budget.left('termWork'), taken: 0 }
   const fault = checkTerms(document, contexts, skip, work)
-  const refusal = budget.spend('termWork', left - work.left)
+  const refusal = budget.spend('termWork', work.taken)
   if (refusal !== undefined) return refusal
   return fault === undefined ? fine : failed(fault.code, fault.message)
 }
@@ -174,8 +174,9 @@ function controllerFinding(issuer: string | undefined, proofs: readonly ProofOut
 
 function periodFinding(document: JsonObject, { now, maxClockSkewMs }: Settled): Finding {
   const { from, until } = periodOf(document)
-  if (from > now + maxClockSkewMs) return failed('PERIOD_NOT_YET', 'The credential is not valid yet')
-  if (until < now - maxClockSkewMs) return failed('PERIOD_OVER', 'The credential is no longer valid')
+  // The other way round, a time that is none would be within every period.
+  if (!(from <= now + maxClockSkewMs)) return failed('PERIOD_NOT_YET', 'The credential is not valid yet')
+  if (!(until >= now - maxClockSkewMs)) return failed('PERIOD_OVER', 'The credential is no longer valid')
   return fine
 }
 
