@@ -27,16 +27,16 @@ beforeEach(() => {
   registry = open()
 })
 
-function open(seed = 1): StatusRegistry {
+function open(seed = 1, by = issuer): StatusRegistry {
   return createStatusRegistry(
-    { issuer: issuer.did, lists },
+    { issuer: by.did, lists },
     {
       store,
       clock,
       random: createSeededRandom(seed),
       issue: async (credential) => {
         signed++
-        return issue(credential, issuer, { now: clock.now() })
+        return issue(credential, by, { now: clock.now() })
       }
     }
   )
@@ -58,6 +58,28 @@ async function verified(credential: Credential, from: StatusRegistry = registry)
 }
 
 const codes = ({ checks }: VerifyResult): unknown[] => checks.filter(({ ok }) => !ok).map(({ code }) => code)
+
+test('what a new key issues stands at once, on the list that the old key has signed until then', async () => {
+  await registry.allocate()
+  await registry.credential('revocation')
+  await registry.credential('suspension')
+  const next = createIdentity({ seed: new Uint8Array(32).fill(3) })
+  const after = open(2, next)
+  const { entries } = await after.allocate()
+  const member = networkCredential({
+    type: 'MemberCredential',
+    issuer: next.did,
+    subject: subject.did,
+    claims: { memberOf: 'Kwaai' },
+    validFrom: start,
+    status: entries
+  })
+  const credential = await issue(member, next, { now: start })
+  expect(codes(await verified(credential, after))).toEqual([])
+  // Signed once for each purpose and key, and then kept.
+  expect(codes(await verified(credential, after))).toEqual([])
+  expect(signed).toBe(4)
+})
 
 test('what was issued stands, is suspended, stands again, and is revoked for good', async () => {
   const { index, entries } = await registry.allocate()
