@@ -11,6 +11,7 @@ import {
   verifyRotation,
   type Credential,
   type Presentation,
+  type Proof,
   type VerificationLimits,
   type VerifyPresentationOptions
 } from '@kwaai/identity/vc'
@@ -189,6 +190,20 @@ describe('the budget of a verification', () => {
     const { checks } = await verify(made, { now, fetchDocument, budget })
     expect(checks.find(({ ok }) => !ok)?.code).toBe('RESOURCE_UNAVAILABLE')
     expect(budget.spent).toMatchObject({ documents: 1, bytes: 4 * 2 ** 20 })
+  })
+
+  test('counts a proof of RDF for eight, and one that only says the name of another suite too', async () => {
+    const { weight: _, ...other } = { ...eddsaJcs2022, name: 'other' }
+    const made = await addProof(
+      { ...draft, issuer: issuer.did },
+      { signer: issuer, suite: other, created: now }
+    )
+    const budget = createVerificationBudget()
+    expect((await verify(made as Credential, { now, suites: [other], budget })).ok).toBe(true)
+    expect(budget.spent.proofs).toBe(8)
+    const proof = { ...(made.proof as Proof), type: 'Ed25519Signature2020', cryptosuite: eddsaJcs2022.name }
+    await verify({ ...made, proof } as Credential, { now, suites: [eddsaJcs2022], budget })
+    expect(budget.spent.proofs).toBe(16)
   })
 
   test('is one for all rotations that are followed', async () => {

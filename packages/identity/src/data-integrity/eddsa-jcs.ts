@@ -28,6 +28,7 @@ function beginsWith(document: unknown, proof: unknown): boolean {
 export const eddsaJcs2022: Cryptosuite = {
   name: 'eddsa-jcs-2022',
   contextInProof: true,
+  weight: 1,
   hash: async (document, proof) => {
     const { proofValue: _, ...proofOptions } = proof
     const context = proofOptions['@context']

@@ -28,6 +28,8 @@ export interface Cryptosuite {
   readonly name: string
   /** Whether a new proof repeats the `@context` of its document, as `eddsa-jcs-2022` has it. Default no. */
   readonly contextInProof?: boolean
+  /** For how many proofs of `eddsa-jcs-2022` one of this suite counts, by the work it is. Default 8: RDF has to be made. */
+  readonly weight?: number
   /**
    * The bytes a signature covers: the hash of the canonical proof options, then that of the canonical document.
    * The document has no proofs but those that the new one covers (proof chains).

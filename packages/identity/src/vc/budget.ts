@@ -2,7 +2,7 @@ import type { BudgetFault, VerificationBudget, VerificationLimits } from './type
 
 type Name = keyof VerificationLimits
 
-// Own choices: several times what a presentation of ten credentials from ten issuers needs, and a few seconds of work at
+// Own choices: several times what a presentation of ten credentials from ten issuers needs, and some seconds of work at
 // the very worst.
 const defaults: Required<VerificationLimits> = {
   documents: 64,

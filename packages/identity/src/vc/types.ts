@@ -68,7 +68,7 @@ export interface VerificationLimits {
   documents?: number
   /** Bytes of them; of status lists also once inflated. Default 16 MiB. */
   bytes?: number
-  /** Proofs of all documents. Default 256. */
+  /** Proofs of all documents, each by the `weight` of its suite: 1 for `eddsa-jcs-2022`, 8 for others. Default 256. */
   proofs?: number
   /** Steps of holding all documents to their contexts, each of 5 microseconds at most. Default 200 000. */
   termWork?: number

@@ -1,6 +1,6 @@
 import { systemClock } from '@kwaai/interface/memory'
 import { eddsaJcs2022 } from '../data-integrity/eddsa-jcs.ts'
-import type { ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.ts'
+import type { Cryptosuite, ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.ts'
 import { verifyProofs } from '../data-integrity/verify-proofs.ts'
 import type { DidResolver } from '../did-document.ts'
 import type { JsonObject } from '../json.ts'
@@ -20,7 +20,7 @@ import { readDocument } from './read.ts'
 import { resourceFinding } from './related-resource.ts'
 import { schemaFinding } from './credential-schema.ts'
 import { orAborted } from './or-aborted.ts'
-import { idOf, listOf } from './shape.ts'
+import { idOf, isObject, listOf } from './shape.ts'
 import { credentialFault, periodOf } from './structure.ts'
 import { checkTerms } from './terms.ts'
 import type { BudgetRefusal, Check, CheckName, Credential, VerifyOptions, VerifyResult } from './types.ts'
@@ -63,12 +63,23 @@ export async function proofsFinding(
   more: Partial<VerifyProofsOptions> = {}
 ): Promise<{ proofs: ProofOutcome[]; proof: Finding }> {
   if (document['proof'] === undefined) return { proofs: [], proof: proofFinding([]) }
-  const { budget, now, maxClockSkewMs, signal, proofVerifier = verifyProofs } = options
-  const refusal = budget.spend('proofs', listOf(document['proof']).length)
+  const {
+    budget,
+    now,
+    maxClockSkewMs,
+    signal,
+    suites = [eddsaJcs2022],
+    proofVerifier = verifyProofs
+  } = options
+  const weights = listOf(document['proof']).map((one) => weightOf(one, suites))
+  const refusal = budget.spend(
+    'proofs',
+    weights.reduce((sum, weight) => sum + weight, 0)
+  )
   if (refusal !== undefined) return { proofs: [], proof: refusal }
   const resolver = resolverWithin(options)
   const proofs = await proofVerifier(document, {
-    suites: options.suites ?? [eddsaJcs2022],
+    suites,
     resolver,
     now,
     maxClockSkewMs,
@@ -77,6 +88,15 @@ export async function proofsFinding(
   })
   const proof = proofFinding(proofs)
   return { proofs, proof: proof.ok ? proof : (resolver.refusal() ?? proof) }
+}
+
+// A proof of RDF takes five times as long, and up to a hundred where its document was made for that.
+const weightOfOthers = 8
+
+function weightOf(proof: unknown, suites: readonly Cryptosuite[]): number {
+  const { type, cryptosuite } = isObject(proof) ? proof : {}
+  const suite = type === 'DataIntegrityProof' ? suites.find(({ name }) => name === cryptosuite) : undefined
+  return suite?.weight ?? weightOfOthers
 }
 
 /** The resolver on the budget of the verification, in which a DID has one document, however often it is asked for. */
