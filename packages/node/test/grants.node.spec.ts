@@ -1,4 +1,7 @@
-import { createIdentity } from '@kwaai/identity'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createIdentity, type Identity } from '@kwaai/identity'
 import {
   createGrant,
   createGrantAuthorizer,
@@ -13,7 +16,9 @@ import type { CapabilitySource, Network } from '@kwaai/interface'
 import { createMemoryHub, createMemoryNetwork, createMemoryStore } from '@kwaai/interface/memory'
 import { createBlockServer, openChain } from '@kwaai/shard/session'
 import { createFakeClock, createSeededRandom } from '@kwaai/testing'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openGrants } from '../src/grants/grant-folder.ts'
+import { createNodeGrants } from '../src/grants/node-grants.ts'
 import { createFakeRunner, hiddenSize, modelHash, rowsOf } from '../../shard/test/session-kit.ts'
 
 const undo: (() => Promise<unknown>)[] = []
@@ -152,5 +157,58 @@ describe('sessions of servers that ask for grants', () => {
     }
     await clock.advance(601_000)
     expect(await run(recorded)).toContain('its time is over')
+  })
+})
+
+describe('the grants of a data folder', () => {
+  const clock = createFakeClock()
+  const exp = Math.floor(clock.now() / 1000) + 600
+  let dataDir: string
+  beforeEach(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'kwaai-grants-'))
+    undo.push(() => rm(dataDir, { recursive: true, force: true }))
+  })
+
+  test('are shown to those who honour them', async () => {
+    const [me, owner, node, stranger] = Array.from({ length: 4 }, () => createIdentity()) as [
+      Identity,
+      Identity,
+      Identity,
+      Identity
+    ]
+    const folder = await openGrants(dataDir, { clock, subjects: [me.did] })
+    undo.push(() => folder.close())
+    const claims = { aud: me.did, cmd: '/shard', exp }
+    await folder.keep(await createGrant(owner, claims), [node.did, stranger.did])
+    await folder.keep(await createGrant(stranger, claims), [node.did])
+    await folder.keep(await createGrant(owner, claims))
+    expect((await folder.subjectsOf(node.did)).toSorted()).toEqual(
+      [node.did, owner.did, stranger.did].toSorted()
+    )
+    expect(await folder.subjectsOf(stranger.did)).toEqual([stranger.did, owner.did])
+    expect(await folder.subjectsOf(me.did)).toEqual([me.did])
+  })
+
+  test('that cannot be read keep a node from asking for them, and say so at once', async () => {
+    const identity = createIdentity()
+    const random = createSeededRandom(1)
+    const make = (askForGrants: boolean): Promise<unknown> =>
+      createNodeGrants(
+        { dataDir, askForGrants },
+        { identity, clock, random, undo: (step) => void undo.push(step) }
+      )
+    const folder = await openGrants(dataDir, { clock, subjects: [identity.did] })
+    const grant = await createGrant(identity, { aud: createIdentity().did, cmd: '/shard', exp })
+    await folder.revocations.add(await createRevocation(identity, grant))
+    await folder.keep(grant)
+    await folder.close()
+    expect(await make(true)).toHaveProperty('authorizer')
+    const path = join(dataDir, 'grants.log')
+    const bytes = await readFile(path)
+    // In the first record: behind it stands another, so no end of a process left that.
+    bytes[60] = (bytes[60] as number) ^ 1
+    await writeFile(path, bytes)
+    await expect(make(true)).rejects.toMatchObject({ code: 'ERR_NODE_STORE_DAMAGED' })
+    expect(await make(false)).not.toHaveProperty('authorizer')
   })
 })

@@ -91,14 +91,16 @@ export async function openGrants(
       )
     },
     record: (entry, call) => record(audit, entry, call),
-    async subjectsOf(peer, call) {
-      const subjects = new Set([peer])
-      for (const { id, claims } of await list(call)) {
-        const bytes = await kept.get(peersPrefix + id, call)
-        const peers = bytes === undefined ? [] : (JSON.parse(new TextDecoder().decode(bytes)) as Did[])
-        if (peers.includes(peer)) subjects.add(claims.sub)
+    async subjectsOf(peer, call = {}) {
+      // One walk: to find a single entry takes a look under the key of each person that the node knows.
+      const ids = new Set<string>()
+      for await (const [key, bytes] of kept.entries({ gte: peersPrefix, lt: 'grant/peers0', ...call })) {
+        const peers = JSON.parse(new TextDecoder().decode(bytes)) as Did[]
+        if (peers.includes(peer)) ids.add(key.slice(peersPrefix.length))
       }
-      return [...subjects]
+      if (ids.size === 0) return [peer]
+      const owners = (await list(call)).filter(({ id }) => ids.has(id)).map(({ claims }) => claims.sub)
+      return [...new Set([peer, ...owners])]
     },
     async keep(grant, peers = [], call = {}) {
       const all = await list(call)
