@@ -10,6 +10,8 @@ import {
   createRevocation,
   createRevocations,
   delegateGrant,
+  readGrant,
+  verifyInvocation,
   type Grant,
   type GrantInit
 } from '../src/grant/index.ts'
@@ -107,6 +109,30 @@ describe('an authorizer of grants', () => {
     const next = await give()
     await revocations.add(await createRevocation(node, next))
     expect(await why(await sourceOf(next).capability(request))).toContain('it was revoked')
+  })
+
+  // Programs without types hand over what a header or the JSON of a body had.
+  test.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a number', 5],
+    ['an empty text', ''],
+    ['a text that is none', 'no grant!'],
+    ['an object', {}],
+    ['a list', [2, 0, 1, 7]],
+    ['an object that looks like bytes', { 0: 2, 1: 0, 2: 1, 3: 7, length: 4 }],
+    ['more bytes than any has', new Uint8Array(2 ** 16)]
+  ])('turns away who shows %s, and never stumbles', async (_, shown) => {
+    const { clock, revocations, authorizer } = gate()
+    const capability = shown as Uint8Array
+    await expect(authorizer.authorize({ ...at, capability })).rejects.toMatchObject({
+      code: 'ERR_UNAUTHORIZED'
+    })
+    const held = { executor: node.did, now: clock.now(), revocations, replays: 'unchecked' } as const
+    const { ok, checks } = await verifyInvocation(capability, held)
+    expect([ok, checks[0]?.code]).toEqual([false, 'STRUCTURE_INVALID'])
+    expect(await readGrant(capability)).toMatchObject({ ok: false, fault: { kind: 'structure' } })
+    expect(await revocations.add(capability)).toMatchObject({ ok: false, code: 'STRUCTURE_INVALID' })
   })
 
   test('honours a controller where it is told to, and delegated grants', async () => {

@@ -111,6 +111,19 @@ describe('a grant', () => {
     await expect(createGrant(node, init)).rejects.toEqual(invalid)
   })
 
+  test('that is not made says how it should be', async () => {
+    const why = (init: object): Promise<string> =>
+      createGrant(node, { aud: bob.did, cmd: '/a', exp, ...init }).then(
+        () => 'ok',
+        (error: Error) => error.message
+      )
+    expect(await why({ cmd: 'shard/open' })).toContain('such as /shard/open')
+    expect(await why({ exp: Date.now() / 1000 })).toContain('whole number of seconds since 1970')
+    expect(await why({ policy: { maxTokens: 1 } })).toContain('a policy is a list of statements')
+    expect(await why({ policy: ['==', '.a', 1] })).toContain('a statement is no list, such as')
+    expect(await why({ policy: [['==', 'a', 1]] })).toContain('begins with a dot')
+  })
+
   test('hands on no more than it gives', async () => {
     const cut = (init: Partial<Parameters<typeof delegateGrant>[2]>, signer = alice): Promise<Grant> =>
       delegateGrant(signer, toAlice, { aud: bob.did, cmd: '/shard/open', ...init })

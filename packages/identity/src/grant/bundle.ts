@@ -1,4 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
+import { isBytes } from '@noble/hashes/utils.js'
 import { base64url } from 'multiformats/bases/base64'
 import { concatBytes } from '../bytes.ts'
 import { MAX_GRANT_BYTES, MAX_GRANT_CHAIN } from './limits.ts'
@@ -51,6 +52,15 @@ export function fromBase64Url(text: string, maxBytes: number = MAX_BUNDLE_BYTES)
   } catch {
     return undefined
   }
+}
+
+/**
+ * A copy of the bytes that somebody sent, or those of a text; `undefined` for everything else, as JSON and headers may
+ * hold anything, and for what is too long.
+ */
+export function sentBytes(source: unknown): Uint8Array | undefined {
+  if (typeof source === 'string') return fromBase64Url(source.trim())
+  return isBytes(source) && source.length <= MAX_BUNDLE_BYTES ? Uint8Array.from(source) : undefined
 }
 
 /** The name of an envelope: its SHA-256, base64url. An envelope has one encoding, so one name. */

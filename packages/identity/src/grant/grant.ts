@@ -3,7 +3,7 @@ import { systemRandom } from '@kwaai/interface/memory'
 import { seal } from '../envelope.ts'
 import { ERR_IDENTITY_INVALID_GRANT, identityError } from '../errors.ts'
 import { canonicalizeJson } from '../json.ts'
-import { decodeBundle, encodeBundle, envelopeId, fromBase64Url, toBase64Url } from './bundle.ts'
+import { decodeBundle, encodeBundle, envelopeId, fromBase64Url, sentBytes, toBase64Url } from './bundle.ts'
 import { readChain, type ChainFault, type ChainLink } from './chain.ts'
 import { linkFault, readGrantClaims, type GrantClaims } from './claims.ts'
 import { coversCommand } from './command.ts'
@@ -131,7 +131,7 @@ export type GrantReading = { ok: true; grant: Grant } | { ok: false; fault: Chai
  * for whom, is the question of `verifyInvocation`.
  */
 export async function readGrant(source: Uint8Array | string): Promise<GrantReading> {
-  const bytes = typeof source === 'string' ? fromBase64Url(source.trim()) : Uint8Array.from(source)
+  const bytes = sentBytes(source)
   const envelopes = bytes === undefined ? undefined : decodeBundle('grant', bytes)
   if (bytes === undefined || envelopes === undefined) {
     return { ok: false, fault: { kind: 'structure', message: 'it is no grant' } }

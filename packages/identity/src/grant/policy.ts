@@ -16,7 +16,7 @@ export type Policy = readonly PolicyStatement[]
 
 /** Why a value is no policy, in a few words, or `undefined` where it is one. */
 export function policyFault(value: unknown): string | undefined {
-  if (!Array.isArray(value)) return 'it is no list of statements'
+  if (!Array.isArray(value)) return 'a policy is a list of statements, such as [["<=", ".maxTokens", 4096]]'
   const room = { statements: MAX_POLICY_STATEMENTS }
   return firstFault(value, MAX_POLICY_DEPTH, room)
 }
@@ -34,9 +34,9 @@ function firstFault(
 }
 
 function statementFault(value: unknown, depth: number, room: { statements: number }): string | undefined {
-  if (depth <= 0) return 'its statements are nested too deep'
+  if (depth <= 0) return `its statements are nested more than ${MAX_POLICY_DEPTH} deep`
   if (--room.statements < 0) return `it has more than ${MAX_POLICY_STATEMENTS} statements`
-  if (!Array.isArray(value)) return 'a statement is no list'
+  if (!Array.isArray(value)) return 'a statement is no list, such as ["<=", ".maxTokens", 4096]'
   const [operator, first, second] = value as readonly unknown[]
   const of = (length: number): boolean => value.length === length
   switch (operator) {
@@ -70,7 +70,7 @@ function statementFault(value: unknown, depth: number, room: { statements: numbe
 function selectorFault(value: unknown): string | undefined {
   return typeof value === 'string' && parseSelector(value) !== undefined
     ? undefined
-    : 'a statement has no selector'
+    : 'a statement has no selector that begins with a dot, such as .maxTokens'
 }
 
 /** Undefined is doubt: a selector found nothing, or something of another kind than is compared. */

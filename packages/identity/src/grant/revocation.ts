@@ -2,7 +2,7 @@ import type { CallOptions, Clock, Did, KeyValueStore, Signer } from '@kwaai/inte
 import { seal } from '../envelope.ts'
 import { ERR_IDENTITY_INVALID_GRANT, identityError } from '../errors.ts'
 import { canonicalizeJson } from '../json.ts'
-import { decodeBundle, encodeBundle, fromBase64Url } from './bundle.ts'
+import { decodeBundle, encodeBundle, sentBytes } from './bundle.ts'
 import { openClaims, readChain, type ChainFault, type ChainLink } from './chain.ts'
 import { readRevocationClaims, type RevocationClaims } from './claims.ts'
 import { createExpiringSet } from '../expiring-set.ts'
@@ -139,7 +139,7 @@ const codes = {
 async function readRevocation(
   statement: Uint8Array | string
 ): Promise<Refusal | { claims: RevocationClaims; chain: readonly ChainLink[] }> {
-  const bytes = typeof statement === 'string' ? fromBase64Url(statement.trim()) : statement
+  const bytes = sentBytes(statement)
   const envelopes = bytes === undefined ? undefined : decodeBundle('revocation', bytes)
   const last = envelopes?.pop()
   if (envelopes === undefined || last === undefined) return no('STRUCTURE_INVALID', 'it is none')

@@ -1,6 +1,6 @@
 import type { CallOptions, Did } from '@kwaai/interface'
 import { canonicalizeJson, type JsonObject } from '../json.ts'
-import { decodeBundle, fromBase64Url } from './bundle.ts'
+import { decodeBundle, sentBytes } from './bundle.ts'
 import { openClaims, readChain, type ChainFault, type ChainLink } from './chain.ts'
 import { readInvocationClaims, type InvocationClaims } from './claims.ts'
 import { coversCommand } from './command.ts'
@@ -147,7 +147,7 @@ export async function verifyInvocation(
 async function readInvocation(
   source: Uint8Array | string
 ): Promise<ChainFault | { claims: InvocationClaims; chain: readonly ChainLink[] }> {
-  const bytes = typeof source === 'string' ? fromBase64Url(source.trim()) : source
+  const bytes = sentBytes(source)
   const envelopes = bytes === undefined ? undefined : decodeBundle('invocation', bytes)
   const last = envelopes?.pop()
   if (envelopes === undefined || last === undefined) {
