@@ -145,6 +145,19 @@ test('encryption keys: from a seed, as a Multikey, and kept from their callers',
   expect(() => createEncryptionKey({ seed: new Uint8Array(16) })).toThrow('16')
 })
 
+test('a text in the place of bytes is named, and is no fault of the key', async () => {
+  const text = 'hello' as string & Uint8Array
+  const sealed = await sealTo(key.publicKey, plaintext, { info })
+  for (const act of [
+    () => sealTo(key.publicKey, text, { info }),
+    () => sealTo(key.publicKey, plaintext, { info, aad: text }),
+    () => openSealed(key, sealed, { info, aad: text })
+  ]) {
+    await expect(act()).rejects.toThrow(TypeError)
+    await expect(act()).rejects.toThrow('has to be a Uint8Array')
+  }
+})
+
 test('sealed to a bare did:key, its holder opens it', async () => {
   const identity = createIdentity({ seed: new Uint8Array(32).fill(9) })
   const sealed = await sealToDid(identity.did, plaintext, { info })

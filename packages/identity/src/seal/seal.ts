@@ -1,6 +1,7 @@
 import type { Did, Random } from '@kwaai/interface'
 import { systemRandom } from '@kwaai/interface/memory'
 import { ed25519 } from '@noble/curves/ed25519.js'
+import { isBytes } from '@noble/hashes/utils.js'
 import { concatBytes } from '../bytes.ts'
 import { SEED_BYTES } from '../constants.ts'
 import { publicKeyFromDid } from '../did.ts'
@@ -55,7 +56,7 @@ const infoPrefix = 'kwaai/seal/1/'
  * the plaintext).
  * @throws A KwaaiError `ERR_IDENTITY_INVALID_KEY` when the key is none or of small order,
  * `ERR_IDENTITY_INVALID_CONTEXT` when the info is not lower-case segments and a version,
- * `ERR_IDENTITY_SEALED_TOO_LARGE` when the plaintext is above the limit.
+ * `ERR_IDENTITY_SEALED_TOO_LARGE` when the plaintext is above the limit; a TypeError for a text in the place of bytes.
  */
 export async function sealTo(
   publicKey: Uint8Array,
@@ -65,6 +66,7 @@ export async function sealTo(
 ): Promise<Uint8Array> {
   const recipient = checkEncryptionKey(publicKey)
   const hpkeOptions = optionsOf(options)
+  checkBytes(plaintext, 'plaintext')
   checkLength(plaintext.length, options, 'seal')
   const random = components.random ?? systemRandom
   const suite = createSealSuite(await platformX25519(), () => random.bytes(SEED_BYTES))
@@ -143,7 +145,15 @@ export async function sealToDid(
 
 function optionsOf({ info, aad }: SealToOptions): { info: Uint8Array; aad: Uint8Array } {
   checkContext(info)
+  if (aad !== undefined) checkBytes(aad, 'aad')
   return { info: new TextEncoder().encode(infoPrefix + info), aad: aad ?? new Uint8Array() }
+}
+
+// To a program without types a text looks like bytes, until something far below says that a key is wrong.
+function checkBytes(value: Uint8Array, name: string): void {
+  if (!isBytes(value)) {
+    throw new TypeError(`The ${name} has to be a Uint8Array, such as new TextEncoder().encode(text)`)
+  }
 }
 
 function checkLength(length: number, { maxBytes }: SealToOptions, verb: 'seal' | 'open'): void {
