@@ -230,6 +230,11 @@ describe('what comes over the wire', () => {
   })
 
   it('has four routes that take POST', async () => {
+    // The detail names the routes: whoever mounts the handler below a path sees what is amiss.
+    expect(await post('/vc/credentials/issue', {})).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining('POST /credentials/issue, ') }
+    })
     expect((await post('/credentials', {})).status).toBe(404)
     expect((await post('/__proto__', {})).status).toBe(404)
     const get = await api.fetch(new Request('http://localhost/credentials/issue'))

@@ -63,7 +63,9 @@ export function createVcApi(init: VcApiInit = {}): VcApi {
       try {
         const { pathname } = new URL(request.url)
         const route = Object.hasOwn(routes, pathname) ? routes[pathname] : undefined
-        if (route === undefined) throw malformed('There is no such route', 404)
+        if (route === undefined) {
+          throw malformed(`There is no such route; there are POST ${Object.keys(routes).join(', ')}`, 404)
+        }
         if (request.method !== 'POST') throw malformed('The route takes POST alone', 405, { allow: 'POST' })
         return await route(request, context)
       } catch (error) {
