@@ -55,8 +55,17 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
   const logStore = createLogStore(store)
   let signedAt = clock.now()
 
+  const lastSigned = async (options?: CallOptions): Promise<string | undefined> => {
+    const bytes = await store.get(checkpointKey, options)
+    return bytes === undefined ? undefined : (textOf(bytes) ?? '')
+  }
+  /** An empty log has its name for ever too, once somebody has seen it. */
+  const signedOrigin = async (options?: CallOptions): Promise<string> => {
+    const last = await lastSigned(options)
+    return last === undefined ? firstOrigin : readSigned(last).checkpoint.origin
+  }
   const headOf = async (options?: CallOptions): Promise<LogHead> => {
-    const head = (await logStore.head(options)) ?? emptyHead(firstOrigin)
+    const head = (await logStore.head(options)) ?? emptyHead(await signedOrigin(options))
     if (init.origin !== undefined && head.origin !== init.origin)
       throw auditError(
         ERR_AUDIT_INVALID_INIT,
@@ -71,10 +80,6 @@ export function createAuditLog(init: AuditLogInit, components: AuditLogComponent
     return size
   }
 
-  const lastSigned = async (options?: CallOptions): Promise<string | undefined> => {
-    const bytes = await store.get(checkpointKey, options)
-    return bytes === undefined ? undefined : (textOf(bytes) ?? '')
-  }
   /** What was signed last, where what is kept goes on from it. */
   const checkKept = async (
     { frontier }: LogHead,

@@ -1,10 +1,11 @@
 import { createIdentity } from '@kwaai/identity'
 import type { BatchOperation, KeyValueStore } from '@kwaai/interface'
-import { createMemoryStore } from '@kwaai/interface/memory'
+import { createMemoryStore, systemRandom } from '@kwaai/interface/memory'
 import { assertRejectsWith } from '@kwaai/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  createAuditLog,
   createMemoryVault,
   decodeRecord,
   eraseSubject,
@@ -15,7 +16,8 @@ import {
   verifyConsistency,
   verifyErasureReceipt,
   verifyFiles,
-  verifyTlogProof
+  verifyTlogProof,
+  type AuditLog
 } from '../src/index.ts'
 import { bytesOf, filesOf, logKit, readerFrom, text } from './log-kit.ts'
 
@@ -230,6 +232,16 @@ describe('a log', () => {
     expect(await verifyFiles(readerFrom(files), before.policy)).toMatchObject({
       code: 'ERR_AUDIT_BAD_SIGNATURE'
     })
+  })
+
+  test('keeps the name under which it was signed while it was empty', async () => {
+    const { store, keys, clock, signer } = logKit()
+    const open = (): AuditLog => createAuditLog({}, { store, keys, clock, signer, random: systemRandom })
+    const { origin } = parseCheckpoint(parseNote(await open().checkpoint()).text)
+    const log = open()
+    expect((await log.policy()).origin).toBe(origin)
+    await log.append({ kind: 'tick', data: text('1') })
+    expect(parseCheckpoint(parseNote(await open().checkpoint()).text)).toMatchObject({ origin, size: 1 })
   })
 
   test('calls at once come one after the other', async () => {
