@@ -15,11 +15,24 @@ import {
   type VerifyPresentationResult
 } from '@kwaai/identity/vc'
 import { createFakeClock } from '@kwaai/testing'
-import { alice, draft, faults, forged, genuine, issuer, mallory, now } from './forgery-kit.ts'
+import { alice, draft, examples, faults, forged, genuine, issuer, mallory, now, v2 } from './forgery-kit.ts'
 
 const occasion = { challenge: 'c-1', domain: 'example.org' }
 const shown = async (by: Identity = alice, more: Credential[] = []): Promise<Presentation> =>
   present([await genuine(), ...more], by, { now, ...occasion })
+
+/** Signs without the checks that `present` makes. */
+async function shownAs(verifiableCredential: readonly object[], more: object = {}): Promise<Presentation> {
+  const type = ['VerifiablePresentation', ...('type' in more ? (more.type as string[]) : [])]
+  const document = { '@context': [v2, examples], holder: alice.did, ...more, type, verifiableCredential }
+  return (await addProof(document, {
+    signer: alice,
+    suite: eddsaJcs2022,
+    created: now,
+    proofPurpose: 'authentication',
+    ...occasion
+  })) as object as Presentation
+}
 
 type Misuse = [
   check: CheckName,
@@ -131,6 +144,48 @@ const misuses: Record<string, Misuse> = {
     'STRUCTURE_INVALID',
     async () => [{ ...(await shown()), verifiableCredential: ['eyJ'] as never }]
   ],
+  'a presentation is in it, and in that a credential that nobody would look at': [
+    'structure',
+    'CREDENTIAL_INVALID',
+    async () => [await shownAs([await present([await forged({}, mallory)], alice, { now, ...occasion })])]
+  ],
+  'a credential in it is a presentation too, and in that the same': [
+    'structure',
+    'CREDENTIAL_INVALID',
+    async () => {
+      const type = ['VerifiableCredential', 'VerifiablePresentation']
+      return [await shownAs([await forged({ type, verifiableCredential: [await forged({}, mallory)] })])]
+    }
+  ],
+  'it is a credential too, of an issuer who signed nothing': [
+    'structure',
+    'STRUCTURE_INVALID',
+    async () => [await shownAs([], { ...draft, issuer: issuer.did })]
+  ],
+  'it has several holders': [
+    'structure',
+    'STRUCTURE_INVALID',
+    async () => [await shownAs([await genuine()], { holder: [alice.did, mallory.did] })]
+  ],
+  'it has a second holder under another name': [
+    'structure',
+    'STRUCTURE_INVALID',
+    async () => {
+      const held = { '@id': 'https://www.w3.org/2018/credentials#holder', '@type': '@id' }
+      return [await shownAs([await genuine()], { '@context': [v2, { held }], held: mallory.did })]
+    }
+  ],
+  'a proof that it covers is for another purpose': [
+    'proof',
+    'PROOF_WRONG_PURPOSE',
+    async () => {
+      const { proof: _, ...rest } = await shown()
+      const options = { suite: eddsaJcs2022, created: now, ...occasion }
+      const first = await addProof(rest, { ...options, signer: mallory, id: 'urn:example:1' })
+      const covers = { proofPurpose: 'authentication', previousProof: 'urn:example:1' } as const
+      return [(await addProof(first, { ...options, ...covers, signer: alice })) as Presentation]
+    }
+  ],
   'a name stands twice': [
     'structure',
     'STRUCTURE_INVALID',
@@ -145,6 +200,24 @@ describe('a presentation is refused when', () => {
     expect(result.ok).toBe(false)
     expect(faults(result)[check]).toBe(code)
     expect(result.checks).toHaveLength(8)
+  })
+
+  it('a proof of its chain is cut off; whole, and with an object for its holder, it is not', async () => {
+    const { proof: _, ...rest } = await shown()
+    const options = {
+      suite: eddsaJcs2022,
+      created: now,
+      proofPurpose: 'authentication',
+      ...occasion
+    } as const
+    const unsigned = { ...rest, holder: { id: alice.did, name: 'Alice' } }
+    const first = await addProof(unsigned, { ...options, signer: mallory, id: 'urn:example:1' })
+    const chain = await addProof(first, { ...options, signer: alice, previousProof: 'urn:example:1' })
+    const result = await verifyPresentation(chain as object as Presentation, { now, ...occasion })
+    expect(result).toMatchObject({ ok: true, holder: alice.did, proofs: [{ ok: true }, { ok: true }] })
+    const proof = (chain.proof as readonly Proof[]).slice(1)
+    const cut = { ...chain, proof } as object as Presentation
+    expect(faults(await verifyPresentation(cut, { now, ...occasion })).proof).toBe('PROOF_PREVIOUS_MISSING')
   })
 
   it('it is replayed', async () => {

@@ -238,6 +238,23 @@ describe('a status list', () => {
     expect(poor.checks.find(({ ok }) => !ok)).toMatchObject({ name: 'status', code: 'BUDGET_DOCUMENTS' })
   })
 
+  test('is as old as its fetch, also where a long verification comes back to it', async () => {
+    served.set(listUrl, await list(issuer, []))
+    const clock = createFakeClock({ now })
+    const fetchDocument = async () =>
+      served.has(listUrl) ? { bytes: bytesOf(served.get(listUrl)) } : undefined
+    const status = createStatusChecker({ maxAgeMs: hour }, { fetchDocument, clock })
+    const options = { now, status, budget: createVerificationBudget() }
+    for (const passed of [0, 400_000]) {
+      await clock.advance(passed)
+      expect((await verify(await about(), options)).ok).toBe(true)
+    }
+    served.delete(listUrl)
+    await clock.advance(hour - 300_000)
+    const { checks } = await verify(await about(), { now, status })
+    expect(checks.find(({ ok }) => !ok)?.code).toBe('STATUS_UNAVAILABLE')
+  })
+
   test('is fetched for all who wait, and fails only those whose budget it passes', async () => {
     served.set(listUrl, await list(issuer, []))
     const options = world()

@@ -5,7 +5,6 @@ import type {
   DocumentFetcher,
   StatusChecker,
   StatusOutcome,
-  VerificationBudget,
   VerificationLimits,
   VerifyOptions
 } from '../vc/types.ts'
@@ -62,6 +61,12 @@ type CheckOptions = Parameters<StatusChecker['check']>[1]
 
 interface Kept {
   list: PublishedList
+  /** By the monotonic clock. */
+  fetchedAt: number
+}
+
+interface Asked {
+  found: PublishedList | NoList
   /** By the monotonic clock. */
   fetchedAt: number
 }
@@ -139,27 +144,24 @@ export function createStatusChecker(
   }
 
   /** The list at a URL, for which one verification asks and pays once, whoever else waits for it. */
-  const fetchFor = async (
-    url: string,
-    now: number,
-    budget: VerificationBudget | undefined
-  ): Promise<PublishedList | NoList> => {
-    if (budget === undefined) return (await fetchOnce(url, now)).list
-    return budget.once(coming, url, async () => {
-      const refusal = budget.spend('documents', 1)
-      if (refusal !== undefined) return refusal
+  const fetchFor = (url: string, { now, budget }: CheckOptions): Promise<Asked> => {
+    const ask = async (): Promise<Asked> => {
+      const fetchedAt = clock.monotonic()
+      const refusal = budget?.spend('documents', 1)
+      if (refusal !== undefined) return { found: refusal, fetchedAt }
       const { list, spent } = await fetchOnce(url, now)
       const refusals = Object.entries(spent).map(([name, amount]) =>
-        budget.spend(name as keyof VerificationLimits, amount)
+        budget?.spend(name as keyof VerificationLimits, amount)
       )
-      return refusals.find((one) => one !== undefined) ?? list
-    })
+      return { found: refusals.find((one) => one !== undefined) ?? list, fetchedAt }
+    }
+    return budget === undefined ? ask() : budget.once(coming, url, ask)
   }
 
   const listAt = async (
     url: string,
     credentialIssuer: string,
-    { now, signal, budget }: CheckOptions
+    options: CheckOptions
   ): Promise<PublishedList | NoList> => {
     const name = `${credentialIssuer} ${url}`
     const before = lists.get(name)
@@ -168,8 +170,7 @@ export function createStatusChecker(
       keep(name, before)
       return before.list
     }
-    const fetchedAt = clock.monotonic()
-    const found = await orAborted(fetchFor(url, now, budget), signal)
+    const { found, fetchedAt } = await orAborted(fetchFor(url, options), options.signal)
     // Who presents chooses what the budget is spent on, and must not choose with it that an older list stands.
     if ('code' in found && found.code.startsWith('BUDGET_')) return found
     if (!('code' in found)) {

@@ -78,6 +78,9 @@ function typeFault(document: Json, required: string): string | undefined {
   const types = listOf(document['type'])
   if (types.length === 0 || !types.every((type) => typeof type === 'string' && type !== ''))
     return 'The "type" is not one or more texts'
+  // What is in a credential its issuer vouches for, what is in a presentation is verified by itself: it is one of both.
+  if (types.includes('VerifiableCredential') && types.includes('VerifiablePresentation'))
+    return 'The "type" is of a credential and of a presentation at once'
   return envelopeFault(document) ?? (types.includes(required) ? undefined : `The "type" has no ${required}`)
 }
 
