@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseCheckpoint, parseNote } from '@kwaai/audit'
@@ -222,6 +222,41 @@ test('who is known by several spellings is one, and what was kept in the clear g
   const { status, stdout } = await runMain(['audit', 'erase', peerId, '--json', '--data-dir', dir])
   expect([status, JSON.parse(stdout)]).toMatchObject([0, { erased: [{ subject: did, entries: 2 }] }])
   expect(await traces(dir, [did, peerId, note])).toEqual([])
+})
+
+test('whoever is forgotten gets a receipt, also where it is asked for in no file and another name fails', async () => {
+  const dir = join(folder, 'receipts')
+  const names = ['Ada', 'Bea', 'Cai', 'Dan']
+  for (const subject of names) await appendAudit(dir, { kind: 'meter/read', subject, data: { note } })
+  const key = String(
+    (JSON.parse((await runMain(['audit', '--json', '--data-dir', dir])).stdout) as { key: string }).key
+  )
+  const told = async (...args: string[]): Promise<[number, string[]]> => {
+    const { status, stdout, stderr } = await runMain(['audit', 'erase', ...args, '--data-dir', dir])
+    const receipts = [...`${stdout}${stderr}`.matchAll(/^The receipt of (\w+) .* ([\w+/]+=*)$/gm)]
+    for (const [, , text] of receipts) {
+      const file = join(folder, 'receipt')
+      await writeFile(file, Buffer.from(text as string, 'base64'))
+      expect(await json('audit', 'verify', file, '--key', key)).toMatchObject({ valid: true })
+    }
+    return [status, receipts.map(([, subject]) => subject as string)]
+  }
+  expect(await told('Ada')).toEqual([0, ['Ada']])
+  // The log's own name is nobody's, and too long a one is none; Bea is forgotten by then.
+  expect(await told('Bea', 'kwaai:log')).toEqual([1, ['Bea']])
+  expect(await told('Cai', 'x'.repeat(600))).toEqual([1, ['Cai']])
+  // Nor is it lost where one file cannot be written anew; the others are all the same.
+  for (const name of ['answers.log', 'issuer.log']) {
+    await using store = createFileStore({ path: join(dir, name) })
+    await store.put('old', new TextEncoder().encode(note))
+    await store.delete('old')
+  }
+  await mkdir(join(dir, 'answers.log.new'))
+  expect(await told('Dan')).toEqual([1, ['Dan']])
+  expect(await traces(dir, [...names, note])).toEqual([`answers.log: ${note}`])
+  await rm(join(dir, 'answers.log.new'), { recursive: true })
+  expect(await told('Dan')).toEqual([1, []])
+  expect(await traces(dir, [...names, note])).toEqual([])
 })
 
 test('what is done with keys, grants and credentials is told to the log', async () => {

@@ -7,6 +7,7 @@ import { folderUnusable } from '../errors.ts'
 import { writeSecretFile } from '../key-files.ts'
 import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
 import { tell } from './identity-verb.ts'
+import { printable } from './terminal.ts'
 
 /** `kwaai audit erase` */
 export const erase: AuditVerb = {
@@ -30,40 +31,43 @@ export const erase: AuditVerb = {
     }
     const erased: { subject: string; entries: number; tombstone: number; receipt: string }[] = []
     const unknown: string[] = []
+    // They are kept nowhere, and cannot be made again: whatever fails later, each is told.
+    const receipts = new Map<string, string>()
     try {
-      for (const subject of new Set(args.map(subjectNamed))) {
-        const bytes = await eraseSubject(audit.log, subject, { signal: io.signal }).catch(
-          (error: unknown) => {
-            // Of several names of one person not each has to be known here.
-            if (args.length === 1 || !KwaaiError.is(error, 'ERR_AUDIT_NOT_FOUND')) throw error
-            return undefined
+      try {
+        for (const subject of new Set(args.map(subjectNamed))) {
+          const bytes = await eraseSubject(audit.log, subject, { signal: io.signal }).catch(
+            (error: unknown) => {
+              // Of several names of one person not each has to be known here.
+              if (args.length === 1 || !KwaaiError.is(error, 'ERR_AUDIT_NOT_FOUND')) throw error
+              return undefined
+            }
+          )
+          if (bytes === undefined) {
+            unknown.push(subject)
+            continue
           }
-        )
-        if (bytes === undefined) {
-          unknown.push(subject)
-          continue
+          const receipt = Buffer.from(bytes).toString('base64')
+          if (out === undefined) receipts.set(subject, receipt)
+          if (out !== undefined) {
+            await writeFile(out, bytes).catch((error: unknown) => {
+              receipts.set(subject, receipt)
+              throw folderUnusable(`write ${out}`, 'Keep the receipt above', error)
+            })
+          }
+          const verified = await verifyErasureReceipt(bytes, { policy })
+          if (!verified.ok) throw new KwaaiError(verified.code, verified.message)
+          const { entries, tombstone } = verified.receipt
+          erased.push({ subject, entries, tombstone, receipt })
         }
-        if (out !== undefined) {
-          await writeFile(out, bytes).catch((error: unknown) => {
-            // It is kept nowhere, and cannot be made again.
-            io.stderr.write(`The receipt, in base64: ${Buffer.from(bytes).toString('base64')}\n`)
-            throw folderUnusable(`write ${out}`, 'Keep the receipt above', error)
-          })
-        }
-        const verified = await verifyErasureReceipt(bytes, { policy })
-        if (!verified.ok) throw new KwaaiError(verified.code, verified.message)
-        const { entries, tombstone } = verified.receipt
-        erased.push({ subject, entries, tombstone, receipt: Buffer.from(bytes).toString('base64') })
+      } finally {
+        // Without their keys nothing of them can be read; now the rest of the bytes goes too.
+        await forgetAll(dataDir)
       }
     } catch (error) {
+      for (const line of receiptLines(receipts)) io.stderr.write(`${line}\n`)
       if (out !== undefined && (await stat(out)).size === 0) await rm(out)
       throw error
-    } finally {
-      // Without their keys nothing of them can be read; now the rest of the bytes goes too.
-      for (const [name, scopes] of Object.entries(sealedFiles)) {
-        await using file = openSealedFile(dataDir, name, scopes)
-        await file.forget()
-      }
     }
     tell(options, io, { erased, unknown, limits: ERASURE_LIMITS }, [
       ...erased.map(
@@ -71,10 +75,29 @@ export const erase: AuditVerb = {
           `${subject} is forgotten here: the key is destroyed, ${entries} entries cannot be read any more; entry ${tombstone} says so without a name.`
       ),
       ...unknown.map((subject) => `Nothing was kept here about ${subject}.`),
+      ...receiptLines(receipts),
       ...(out === undefined ? [] : [`The receipt is ${out}. It names the person, and is kept nowhere else.`]),
       'What this does not reach:',
       ...ERASURE_LIMITS.map((limit) => `- ${limit}`)
     ])
     return 0
   }
+}
+
+/** Writes each file anew, also where another cannot be written: a full disk has room for some. */
+async function forgetAll(dataDir: string): Promise<void> {
+  const failures: unknown[] = []
+  for (const [name, scopes] of Object.entries(sealedFiles)) {
+    await using file = openSealedFile(dataDir, name, scopes)
+    await file.forget().catch((error: unknown) => failures.push(error))
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+function receiptLines(receipts: ReadonlyMap<string, string>): string[] {
+  return Array.from(
+    receipts,
+    ([subject, receipt]) =>
+      `The receipt of ${printable(subject)} is kept nowhere else. In base64 it is ${receipt}`
+  )
 }
