@@ -100,6 +100,9 @@ async function validate(document: JsonObject, schema: JsonObject, { budget }: Se
     named === undefined ? '2020-12' : typeof named === 'string' ? drafts[named.replace(/#$/, '')] : undefined
   if (draft === undefined)
     return failed('SCHEMA_UNSUPPORTED', 'The schema is of a draft that is not supported')
+  // Where nothing is left, the work is not even estimated.
+  const passed = budget.spend('schemaWork', 0)
+  if (passed !== undefined) return passed
   const { work, fault } = schemaBounds(schema, document)
   const refusal = budget.spend('schemaWork', work)
   if (fault !== undefined) return failed('SCHEMA_UNSUPPORTED', `The schema is not used: ${fault}`)
