@@ -118,7 +118,9 @@ describe('a grant', () => {
         (error: Error) => error.message
       )
     expect(await why({ cmd: 'shard/open' })).toContain('such as /shard/open')
-    expect(await why({ exp: Date.now() / 1000 })).toContain('whole number of seconds since 1970')
+    for (const time of [exp + 0.5, exp * 1000]) {
+      expect(await why({ exp: time })).toContain('seconds since 1970 (not milliseconds)')
+    }
     expect(await why({ policy: { maxTokens: 1 } })).toContain('a policy is a list of statements')
     expect(await why({ policy: ['==', '.a', 1] })).toContain('a statement is no list, such as')
     expect(await why({ policy: [['==', 'a', 1]] })).toContain('begins with a dot')

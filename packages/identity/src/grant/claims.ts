@@ -64,7 +64,8 @@ export function readGrantClaims(payload: Uint8Array): Reading<GrantClaims> {
   return read(payload, grantNames, (claims) => {
     const fault = commonFault(claims) ?? policyFault(claims['policy'])
     if (fault !== undefined) return fault
-    if ('nbf' in claims && !isTime(claims['nbf'])) return '"nbf" is no whole number of seconds since 1970'
+    if ('nbf' in claims && !isTime(claims['nbf']))
+      return '"nbf" is no whole number of seconds since 1970 (not milliseconds)'
     return undefined
   })
 }
@@ -113,7 +114,7 @@ function commonFault(claims: JsonObject): string | undefined {
     if (!isDid(claims[name])) return `"${name}" is not the did:key of an Ed25519 key`
   }
   if (!isCommand(claims['cmd'])) return '"cmd" is no command such as /shard/open'
-  if (!isTime(claims['exp'])) return '"exp" is no whole number of seconds since 1970'
+  if (!isTime(claims['exp'])) return '"exp" is no whole number of seconds since 1970 (not milliseconds)'
   if (!isNonce(claims['nonce'])) return '"nonce" is not 12 to 48 bytes in base64url'
   const prf = claims['prf']
   if (!Array.isArray(prf) || prf.length > 1 || !prf.every(isGrantId)) {
