@@ -173,12 +173,20 @@ export const keyScopes: readonly SealedScope[] = [
   { prefix: 'api-key/', subjectOf: (rest) => rest || undefined }
 ]
 
-/** Whom a credential is about, where it says so. */
+/** Everybody a credential is about, each once, as far as it names them and they can have keys here. */
+export function subjectsOfCredential(credential: { credentialSubject?: unknown }): string[] {
+  const all = [credential.credentialSubject].flat() as ({ id?: unknown } | null | undefined)[]
+  const names = all
+    .map((one) => one?.id)
+    .filter((id) => typeof id === 'string' && id !== '' && Buffer.byteLength(id) <= 512)
+    .map((id) => subjectNamed(id as string))
+  // The log's own key is nobody's, whatever a credential says: what is under it could not be erased.
+  return [...new Set(names)].filter((name) => name !== 'kwaai:log')
+}
+
+/** Under whose key a credential is kept: the first of {@link subjectsOfCredential}. */
 export function subjectOfCredential(credential: { credentialSubject?: unknown }): string | undefined {
-  const [first] = [credential.credentialSubject].flat() as ({ id?: unknown } | undefined)[]
-  const id = first?.id
-  if (typeof id !== 'string' || id === '' || Buffer.byteLength(id) > 512) return undefined
-  return subjectNamed(id)
+  return subjectsOfCredential(credential)[0]
 }
 
 /** A credential belongs to its subject; one that names nobody to itself, `credential:<id>`. */

@@ -224,9 +224,51 @@ test('who is known by several spellings is one, and what was kept in the clear g
   expect(await traces(dir, [did, peerId, note])).toEqual([])
 })
 
+test('what is about several is given to each of them, and goes with each', async () => {
+  const dir = join(folder, 'several')
+  const about = (...ids: string[]): Credential => ({
+    '@context': ['https://www.w3.org/ns/credentials/v2', { nick: 'https://example.org/nick' }],
+    type: ['VerifiableCredential'],
+    issuer: alice,
+    credentialSubject: ids.map((id) => ({ id, nick: `nick of ${id}` }))
+  })
+  const credentials = openCredentials(dir)
+  for (const ids of [
+    ['AdaQuixwold', 'BeaQuixwold', 'AdaQuixwold'],
+    ['BeaQuixwold', 'CaiQuixwold'],
+    ['AdaQuixwold'],
+    ['kwaai:log', 'CaiQuixwold']
+  ])
+    await credentials.keep(about(...ids), 'imported')
+  const left = async (): Promise<string[]> =>
+    (await credentials.list())
+      .map(({ credential }) => [credential.credentialSubject].flat() as { id: string }[])
+      .map((subjects) => subjects.map(({ id }) => id).join())
+      .toSorted()
+  const forget = async (...names: string[]): Promise<string[]> => {
+    const args = ['audit', 'erase', ...names, '--json', '--data-dir', dir]
+    const { status, stdout, stderr } = await runMain(args)
+    expect(status, stderr).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ erased: names.map((subject) => ({ subject })) })
+    return left()
+  }
+  const out = join(folder, 'of BeaQuixwold')
+  expect((await runMain(['audit', 'export', 'BeaQuixwold', '--out', out, '--data-dir', dir])).status).toBe(0)
+  const bundle = (await readFile(out)).toString()
+  expect(bundle.match(/nick of (Ada|Cai)/g)?.toSorted()).toEqual([
+    'nick of Ada',
+    'nick of Ada',
+    'nick of Cai'
+  ])
+  expect(await forget('BeaQuixwold')).toEqual(['AdaQuixwold', 'kwaai:log,CaiQuixwold'])
+  expect(await forget('CaiQuixwold', 'AdaQuixwold')).toEqual([])
+  expect(await traces(dir, ['AdaQuixwold', 'BeaQuixwold', 'CaiQuixwold', 'nick of'])).toEqual([])
+  await credentials.close()
+})
+
 test('whoever is forgotten gets a receipt, also where it is asked for in no file and another name fails', async () => {
   const dir = join(folder, 'receipts')
-  const names = ['Ada', 'Bea', 'Cai', 'Dan']
+  const names = ['AdaQuixwold', 'BeaQuixwold', 'CaiQuixwold', 'DanQuixwold']
   for (const subject of names) await appendAudit(dir, { kind: 'meter/read', subject, data: { note } })
   const key = String(
     (JSON.parse((await runMain(['audit', '--json', '--data-dir', dir])).stdout) as { key: string }).key
@@ -241,10 +283,10 @@ test('whoever is forgotten gets a receipt, also where it is asked for in no file
     }
     return [status, receipts.map(([, subject]) => subject as string)]
   }
-  expect(await told('Ada')).toEqual([0, ['Ada']])
-  // The log's own name is nobody's, and too long a one is none; Bea is forgotten by then.
-  expect(await told('Bea', 'kwaai:log')).toEqual([1, ['Bea']])
-  expect(await told('Cai', 'x'.repeat(600))).toEqual([1, ['Cai']])
+  expect(await told('AdaQuixwold')).toEqual([0, ['AdaQuixwold']])
+  // The log's own name is nobody's, and too long a one is none; BeaQuixwold is forgotten by then.
+  expect(await told('BeaQuixwold', 'kwaai:log')).toEqual([1, ['BeaQuixwold']])
+  expect(await told('CaiQuixwold', 'x'.repeat(600))).toEqual([1, ['CaiQuixwold']])
   // Nor is it lost where one file cannot be written anew; the others are all the same.
   for (const name of ['answers.log', 'issuer.log']) {
     await using store = createFileStore({ path: join(dir, name) })
@@ -252,10 +294,10 @@ test('whoever is forgotten gets a receipt, also where it is asked for in no file
     await store.delete('old')
   }
   await mkdir(join(dir, 'answers.log.new'))
-  expect(await told('Dan')).toEqual([1, ['Dan']])
+  expect(await told('DanQuixwold')).toEqual([1, ['DanQuixwold']])
   expect(await traces(dir, [...names, note])).toEqual([`answers.log: ${note}`])
   await rm(join(dir, 'answers.log.new'), { recursive: true })
-  expect(await told('Dan')).toEqual([1, []])
+  expect(await told('DanQuixwold')).toEqual([1, []])
   expect(await traces(dir, [...names, note])).toEqual([])
 })
 

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { ERASURE_LIMITS, eraseSubject, verifyErasureReceipt } from '@kwaai/audit'
 import { KwaaiError } from '@kwaai/interface'
 import { openSealedFile, sealedFiles, subjectNamed } from '../audit.ts'
+import { openCredentials } from '../credentials/credential-folder.ts'
 import { folderUnusable } from '../errors.ts'
 import { writeSecretFile } from '../key-files.ts'
 import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
@@ -29,13 +30,15 @@ export const erase: AuditVerb = {
       await using file = openSealedFile(dataDir, name, scopes)
       await file.takeOver({ signal: io.signal })
     }
+    const subjects = new Set(args.map(subjectNamed))
+    await deleteShared(dataDir, subjects, io.signal)
     const erased: { subject: string; entries: number; tombstone: number; receipt: string }[] = []
     const unknown: string[] = []
     // They are kept nowhere, and cannot be made again: whatever fails later, each is told.
     const receipts = new Map<string, string>()
     try {
       try {
-        for (const subject of new Set(args.map(subjectNamed))) {
+        for (const subject of subjects) {
           const bytes = await eraseSubject(audit.log, subject, { signal: io.signal }).catch(
             (error: unknown) => {
               // Of several names of one person not each has to be known here.
@@ -81,6 +84,20 @@ export const erase: AuditVerb = {
       ...ERASURE_LIMITS.map((limit) => `- ${limit}`)
     ])
     return 0
+  }
+}
+
+/** What is about several persons is kept under the key of one: it goes with each of them. */
+async function deleteShared(
+  dataDir: string,
+  subjects: ReadonlySet<string>,
+  signal: AbortSignal
+): Promise<void> {
+  const credentials = openCredentials(dataDir)
+  try {
+    for (const subject of subjects) await credentials.deleteShared(subject, { signal })
+  } finally {
+    await credentials.close()
   }
 }
 

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { exportSubject, formatNoteKey } from '@kwaai/audit'
 import type { JsonObject } from '@kwaai/identity'
 import { openSealedFile, sealedFiles, subjectNamed } from '../audit.ts'
+import { openCredentials } from '../credentials/credential-folder.ts'
 import { folderUnusable } from '../errors.ts'
 import { writeSecretFile } from '../key-files.ts'
 import { misuse, openSigned, type AuditVerb } from './audit-verb.ts'
@@ -83,6 +84,17 @@ async function elsewhere(dataDir: string, subject: string): Promise<JsonObject> 
     await using file = openSealedFile(dataDir, name, scopes)
     for await (const [key, value] of file.entriesOf(subject))
       (found[name] ??= []).push({ key, value: Buffer.from(value).toString() })
+  }
+  // What is about several persons is kept under the key of one of them.
+  const credentials = openCredentials(dataDir)
+  try {
+    for (const shared of await credentials.sharedWith(subject))
+      (found['credentials.log'] ??= []).push({
+        key: `credential/${shared.id}`,
+        value: JSON.stringify(shared)
+      })
+  } finally {
+    await credentials.close()
   }
   return found
 }

@@ -11,7 +11,7 @@ import {
   openAudit,
   openSealedFile,
   record,
-  subjectOfCredential,
+  subjectsOfCredential,
   type NodeAuditEntry
 } from '../audit.ts'
 import { nodeError } from '../errors.ts'
@@ -39,6 +39,10 @@ export interface CredentialFolder {
   find(id: string, options?: CallOptions): Promise<KeptCredential>
   /** Keeps a credential, which the caller has verified. */
   keep(credential: Credential, origin: 'issued' | 'imported', options?: CallOptions): Promise<KeptCredential>
+  /** The credentials about somebody that are kept under the key of another whom they are about too. */
+  sharedWith(subject: string, options?: CallOptions): Promise<KeptCredential[]>
+  /** Deletes those of {@link CredentialFolder.sharedWith}, each recorded first. */
+  deleteShared(subject: string, options?: CallOptions): Promise<void>
   /** Where the status lists are published, if they are. */
   statusUrl(options?: CallOptions): Promise<string | undefined>
   /**
@@ -62,6 +66,8 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 const prefix = 'credential/'
 const urlKey = 'config/status-url'
+/** Entries of the log for one credential at most, besides the first. */
+const maxRecorded = 63
 
 /** The purposes of the lists: `revocation` is for good, `suspension` can be undone. */
 export const statusPurposes = ['revocation', 'suspension'] as const
@@ -87,6 +93,13 @@ export function openCredentials(
       found.push(JSON.parse(decoder.decode(value)) as KeptCredential)
     }
     return found.toSorted((a, b) => a.keptAt - b.keptAt)
+  }
+  const sharedWith = async (subject: string, options?: CallOptions): Promise<KeptCredential[]> => {
+    const own = new Set<string>()
+    for await (const [key] of kept.entriesOf(subject, options)) own.add(key)
+    return (await list(options)).filter(
+      ({ id, credential }) => subjectsOfCredential(credential).includes(subject) && !own.has(prefix + id)
+    )
   }
   const statusUrl = async (options: CallOptions = {}): Promise<string | undefined> => {
     const value = await issued.get(urlKey, options)
@@ -117,11 +130,22 @@ export function openCredentials(
       const id = idOf(credential)
       const entry: KeptCredential = { id, origin, keptAt: clock.now(), credential }
       await kept.put(prefix + id, encoder.encode(JSON.stringify(entry)), options)
-      const subject = subjectOfCredential(credential)
       const data = { id, type: credential.type }
       const kind = `credential/${origin}`
-      await record(audit, { kind, data, ...(subject !== undefined && { subject }) }, options)
+      const [first, ...others] = subjectsOfCredential(credential)
+      await record(audit, { kind, data, ...(first !== undefined && { subject: first }) }, options)
+      // Each of them is somebody who may ask what is kept here.
+      for (const subject of others.slice(0, maxRecorded))
+        await record(audit, { kind, data, subject }, options)
       return entry
+    },
+    sharedWith,
+    async deleteShared(subject, options) {
+      for (const { id, credential } of await sharedWith(subject, options)) {
+        const data = { id, type: credential.type }
+        await record(audit, { kind: 'credential/deleted', data, subject }, options)
+        await kept.delete(prefix + id, options)
+      }
     },
     statusUrl,
     async setStatusUrl(text, options = {}) {
