@@ -73,8 +73,8 @@ export function publicKeyOfMethod(method: VerificationMethod, now: number): Meth
   ] as const) {
     if (method[name] === undefined) continue
     const time = parseDateTime(method[name])
-    // A time that cannot be read is a doubt, and the answer to a doubt is no.
-    if (time === undefined || time <= now) return fault(code, `its "${name}" is ${shown(method[name])}`)
+    // A time that cannot be read, or no number as the present, is a doubt, and the answer to a doubt is no.
+    if (time === undefined || !(now < time)) return fault(code, `its "${name}" is ${shown(method[name])}`)
   }
   const { type, publicKeyMultibase, publicKeyJwk } = method
   let key: PublicKey | undefined

@@ -120,6 +120,15 @@ describe('POST /credentials/issue', () => {
 })
 
 describe('POST /credentials/verify', () => {
+  it('keeps to the budget it was made with', async () => {
+    const verifiableCredential = await issued()
+    const poor = createVcApi({ identity, clock, limits: { proofs: 0 } })
+    const { body } = await post('/credentials/verify', { verifiableCredential }, poor)
+    expect(body.verified).toBe(false)
+    expect(JSON.stringify(body)).toContain('BUDGET_PROOFS')
+    expect((await post('/credentials/verify', { verifiableCredential })).body.verified).toBe(true)
+  })
+
   it('answers 200 where every check holds', async () => {
     const { status, body } = await post('/credentials/verify', {
       verifiableCredential: await issued(),

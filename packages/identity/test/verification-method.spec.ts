@@ -145,6 +145,7 @@ test.each<[string, DidDocument | null, object, string]>([
 test('an expiry and a revocation to come change nothing yet, and an abort rejects', async () => {
   const later = { ...method, expires: '2026-11-27T00:00:01Z', revoked: '2026-11-27T00:00:00.001Z' }
   expect(publicKeyOfMethod(later, now).ok).toBe(true)
+  expect(publicKeyOfMethod(later, Number.NaN).ok).toBe(false)
   const reason = new Error('enough')
   await expect(
     resolveVerificationMethod(`${did}#key-1`, 'assertionMethod', {

@@ -9,7 +9,7 @@ import { createSuites, type Suites } from './suites.ts'
 /** What the handler is made of. */
 export interface VcApiInit extends Pick<
   VerifyOptions,
-  'resolver' | 'status' | 'issuerPolicy' | 'fetchDocument' | 'contexts' | 'maxClockSkewMs'
+  'resolver' | 'status' | 'issuerPolicy' | 'fetchDocument' | 'contexts' | 'maxClockSkewMs' | 'limits'
 > {
   /** Who issues and presents: a did:key. Default a new one. */
   identity?: Signer
