@@ -104,6 +104,17 @@ describe('kwaai keys', () => {
     expect(parseExpiry('12h', 1_000)).toBe(1_000 + 12 * 3_600_000)
     expect(parseExpiry('4w', 0)).toBe(4 * 7 * 24 * 3_600_000)
     expect(parseExpiry('2030-12-31', 0)).toBe(Date.UTC(2030, 11, 31))
+    expect(parseExpiry('2028-02-29T12:00:00+02:00', 0)).toBe(Date.UTC(2028, 1, 29, 10))
+    for (const text of [
+      '0h',
+      '0w',
+      '999999w',
+      '2027-02-31',
+      '2027-02-29T00:00:00Z',
+      '2027-13-01',
+      '2027-1-1'
+    ])
+      expect(() => parseExpiry(text, Date.UTC(2026, 0)), text).toThrow('a date in the future')
   })
 })
 

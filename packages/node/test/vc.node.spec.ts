@@ -102,6 +102,9 @@ describe('what is issued', () => {
     expect(foreign.status).toBe(1)
     const twice = await vc('issuer', ['issue', '-'], '{"type":[],"type":[]}')
     expect(twice.status).toBe(1)
+    const cut = await vc('issuer', ['issue', '-'], '{"type":')
+    expect(cut).toMatchObject({ status: 1, stdout: '' })
+    expect(cut.stderr).toMatch(/^kwaai: Cannot read standard input: it is not JSON[^\n]*\n$/)
   })
 })
 

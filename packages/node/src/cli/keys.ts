@@ -10,12 +10,23 @@ import { jsonText, printable, type Io } from './terminal.ts'
 const hour = 3_600_000
 const units: Readonly<Record<string, number>> = { h: hour, d: 24 * hour, w: 7 * 24 * hour }
 
+/** Later dates have five digits for their year, which nobody reads. */
+const yearsEnd = Date.UTC(10_000, 0)
+
+/** A date; one that no calendar has, such as the 31st of February, is none. */
+function dateOf(text: string): number {
+  const day = /^\d{4}-\d{2}-\d{2}/.exec(text)?.[0]
+  if (day === undefined) return Number.NaN
+  const start = Date.parse(`${day}T00:00:00Z`)
+  const exists = start >= 0 && new Date(start).toISOString().startsWith(day)
+  return exists ? Date.parse(text) : Number.NaN
+}
+
 /** `12h`, `30d`, `4w` from now, or a date such as `2030-12-31`. */
 export function parseExpiry(text: string, now: number): number {
   const span = /^(\d{1,6})([hdw])$/.exec(text)
-  if (span !== null) return now + Number(span[1]) * (units[span[2] as string] as number)
-  const date = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
-  if (date > now) return date
+  const until = span === null ? dateOf(text) : now + Number(span[1]) * (units[span[2] as string] as number)
+  if (until > now && until < yearsEnd) return until
   throw nodeError(
     'ERR_NODE_INVALID_OPTION',
     `Cannot use --expires ${printable(text)}: expected a time from now such as 12h, 30d or 4w, or a date in the future`

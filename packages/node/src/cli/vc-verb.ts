@@ -42,6 +42,11 @@ export async function readDocument(file: string, io: Io): Promise<Credential> {
   )
 }
 
+/** Why, without the beginning of a sentence that has begun already. */
+function messageOf(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/^Cannot read the JSON: /, '')
+}
+
 /** The text of a file or of standard input, and what its JSON says. */
 export async function readJsonText(file: string, io: Io): Promise<{ text: string; value: unknown }> {
   const bytes = await readInput(file, io)
@@ -51,7 +56,7 @@ export async function readJsonText(file: string, io: Io): Promise<{ text: string
   } catch (cause) {
     throw nodeError(
       'ERR_NODE_CREDENTIAL_INVALID',
-      `Cannot read ${file === '-' ? 'standard input' : file}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `Cannot read ${file === '-' ? 'standard input' : file}: ${messageOf(cause)}`,
       { cause }
     )
   }
