@@ -115,11 +115,13 @@ export function createConsents(log: AuditLog): Consents {
         return meant.length
       }, options)
     },
-    async holds(subject, purpose, at = clock.now(), options = {}) {
+    async holds(subject, purpose, asked, options = {}) {
+      const at = asked ?? clock.now()
       return (await read(await keys.get(subject, options), options)).some((one) => {
         const { period, purposes, consentTimestamp } = one.record
         return (
-          isOpen(one, at) &&
+          // Asked about now, what was withdrawn holds no more, also where the clock was set back since.
+          (asked === undefined ? one.withdrawnAt === undefined : isOpen(one, at)) &&
           at >= Math.max(period.from, consentTimestamp) &&
           (period.until === undefined || at < period.until) &&
           purposes.some((covered) => covered.purpose === purpose)

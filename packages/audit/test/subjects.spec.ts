@@ -201,6 +201,19 @@ describe('consents', () => {
     expect(await consents.holds(alice, 'inference', start + 2_000)).toBe(false)
   })
 
+  test('that were withdrawn hold no more under a clock that is set back, and anew where they are given anew', async () => {
+    const { log, clock, store, keys, signer } = logKit()
+    await createConsents(log).give({ ...consent, period: { from: 0 } })
+    await clock.advance(3_000)
+    expect(await createConsents(log).withdraw(alice, { purpose: 'inference' })).toBe(1)
+    // The same log, opened where it is still as late as when she gave it.
+    const earlier = createConsents(logKit({ store, keys, signer }).log)
+    expect(await earlier.holds(alice, 'inference')).toBe(false)
+    expect(await earlier.holds(alice, 'inference', clock.now() - 1)).toBe(true)
+    await earlier.give({ ...consent, period: { from: 0 } })
+    expect(await earlier.holds(alice, 'inference')).toBe(true)
+  })
+
   const wrong: [string, Partial<Record<keyof ConsentInit | 'more', unknown>>][] = [
     ['nobody', { piiPrincipalId: '' }],
     ['no controller', { piiControllers: [] }],
