@@ -201,14 +201,20 @@ describe('the grants of a data folder', () => {
     const grant = await createGrant(identity, { aud: createIdentity().did, cmd: '/shard', exp })
     await folder.revocations.add(await createRevocation(identity, grant))
     await folder.keep(grant)
+    for (const nonce of ['one', 'another'])
+      await folder.replays.take({ ...grant.claims, args: {}, nonce }, {})
     await folder.close()
     expect(await make(true)).toHaveProperty('authorizer')
-    const path = join(dataDir, 'grants.log')
-    const bytes = await readFile(path)
-    // In the first record: behind it stands another, so no end of a process left that.
-    bytes[60] = (bytes[60] as number) ^ 1
-    await writeFile(path, bytes)
-    await expect(make(true)).rejects.toMatchObject({ code: 'ERR_NODE_STORE_DAMAGED' })
-    expect(await make(false)).not.toHaveProperty('authorizer')
+    for (const name of ['grants.log', 'grants-used.log']) {
+      const path = join(dataDir, name)
+      const bytes = await readFile(path)
+      const changed = Buffer.from(bytes)
+      // In the first record: behind it stands another, so no end of a process left that.
+      changed[60] = (bytes[60] as number) ^ 1
+      await writeFile(path, changed)
+      await expect(make(true), name).rejects.toMatchObject({ code: 'ERR_NODE_STORE_DAMAGED' })
+      expect(await make(false)).not.toHaveProperty('authorizer')
+      await writeFile(path, bytes)
+    }
   })
 })

@@ -20,6 +20,12 @@ export interface GrantFolder {
   readonly revocations: Revocations
   /** Which invocations were done. */
   readonly replays: ReplayGuard
+  /**
+   * Reads both files once, to tell at the start of a node what else each who asks would be told.
+   *
+   * @throws A KwaaiError `ERR_NODE_STORE_DAMAGED` where one of them was changed by something else.
+   */
+  check(options?: CallOptions): Promise<void>
   /** All that are kept, those that are over too. */
   list(options?: CallOptions): Promise<Grant[]>
   /**
@@ -79,6 +85,10 @@ export async function openGrants(
     subjects: owners,
     revocations: createRevocations({ subjects: owners }, { store: kept, clock }),
     replays: createReplayGuard({}, { store: used, clock }),
+    async check(call) {
+      await list(call)
+      await used.get('', call)
+    },
     list,
     async find(id, call) {
       const found = (await list(call)).filter((grant) => grant.id.startsWith(id))

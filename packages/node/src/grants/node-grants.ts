@@ -58,8 +58,8 @@ export async function createNodeGrants(
   const { createGrantAuthorizer, createReplayGuard, createRevocations } =
     await import('@kwaai/identity/grant')
   const kept = await opened()
-  // A file of revocations that cannot be read is told now, and not to each who asks.
-  await kept?.list()
+  // A file of revocations or of what was used that cannot be read is told now, and not to each who asks.
+  await kept?.check()
   const subjects = kept?.subjects ?? [identity.did]
   const store = createMemoryStore()
   const authorizer = createGrantAuthorizer(
