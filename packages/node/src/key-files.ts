@@ -1,4 +1,4 @@
-import { link, open } from 'node:fs/promises'
+import { link, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { folderUnusable, nodeError } from './errors.ts'
 import { keyPath, type KeyName } from './node-key.ts'
@@ -35,16 +35,25 @@ export async function putAside(dataDir: string, name: KeyName, now: number): Pro
 }
 
 /**
- * Writes a file that was not there, of mode 0600.
+ * Writes a file that was not there, of mode 0600. Where it cannot be written to its end it is taken away again.
  *
+ * @param before - runs while the file is empty still: where it throws there is none.
  * @throws A KwaaiError `ERR_NODE_IDENTITY_EXISTS` where something stands there, `ERR_NODE_FOLDER_UNUSABLE`.
  */
-export async function writeSecretFile(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeSecretFile(
+  path: string,
+  bytes: Uint8Array,
+  before?: () => Promise<void>
+): Promise<void> {
   try {
     const file = await open(path, 'wx', 0o600)
     try {
+      await before?.()
       await file.writeFile(bytes)
       await file.sync()
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
     } finally {
       await file.close()
     }

@@ -181,6 +181,21 @@ describe('kwaai identity export and import', () => {
     }
   })
 
+  test('an export is told to the log where there is one, and leaves no file where it cannot be told', async () => {
+    await loadIdentity(dataDir)
+    const out = join(folder, 'out')
+    await json(['export', '--out', out])
+    await refused(['export', '--out', out], 'nothing is overwritten')
+    await refused(['export', '--out', join(folder, 'none', 'out')], 'a folder that can be written')
+    {
+      await using audit = openAudit(dataDir)
+      expect(await audit.log.size()).toBe(1)
+    }
+    await writeFile(join(dataDir, 'audit.log'), 'damaged')
+    await refused(['export', '--out', join(folder, 'other')], 'audit.log')
+    expect((await readdir(folder)).toSorted()).toEqual(['node', 'out'])
+  })
+
   test('a key of KwaaiNet is found, told of, and taken over', async () => {
     const theirs = createIdentity()
     const file = join(folder, 'identity.key')
@@ -252,6 +267,11 @@ describe('kwaai identity export and import', () => {
     await loadIdentity(dataDir)
     for (const [args, words] of lines)
       await refused(args, words, { status: 2, env, input: `${'abandon '.repeat(23)}art` })
+    const unknown = await runMain(['fly', '--json'])
+    expect([unknown.status, JSON.parse(unknown.stdout)]).toMatchObject([
+      2,
+      { code: 'ERR_NODE_INVALID_OPTION', message: expect.stringContaining("'fly'") }
+    ])
   })
 
   test("a controller's key leaves encrypted, or is asked for twice", async () => {

@@ -82,14 +82,16 @@ export const exportKey: IdentityVerb = {
     const data = { name, did, format }
     // Somebody stands behind the controller's key; the node's is about nobody.
     const about = name === 'controller' ? { subject: did } : {}
-    await appendAudit(dataDir, { kind: 'identity/exported', data, ...about }, { signal: io.signal })
+    const recordExport = (): Promise<void> =>
+      appendAudit(dataDir, { kind: 'identity/exported', data, ...about }, { signal: io.signal })
     if (out !== undefined) {
       const path = resolve(out)
-      await writeSecretFile(path, bytes)
+      await writeSecretFile(path, bytes, recordExport)
       const secret = format === 'encrypted' ? 'Its passphrase opens it' : 'Whoever has it is this identity'
       tell(options, io, { did, format, path }, [`${did} is in ${path}. ${secret}.`])
       return 0
     }
+    await recordExport()
     // What is no text travels as base64, which import reads too.
     const text =
       format === 'libp2p' ? Buffer.from(bytes).toString('base64') : new TextDecoder().decode(bytes).trim()

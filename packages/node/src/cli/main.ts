@@ -62,7 +62,10 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   }
   const command = commands.find(({ name }) => name === first)
   if (command === undefined) {
-    io.stderr.write(`kwaai: unknown command '${printable(first)}'. "kwaai --help" lists the commands\n`)
+    const message = `unknown command '${printable(first)}'. "kwaai --help" lists the commands`
+    io.stderr.write(`kwaai: ${message}\n`)
+    if (args.includes('--json'))
+      io.stdout.write(`${jsonText({ code: 'ERR_NODE_INVALID_OPTION', message })}\n`)
     return 2
   }
   try {
