@@ -191,7 +191,14 @@ export async function createNode(
     await records.start(options)
     teardown.add(() => records.stop())
 
-    const grants = await createNodeGrants(init, { identity, clock, random, undo: teardown.add })
+    const { onNote } = components
+    const grants = await createNodeGrants(init, {
+      identity,
+      clock,
+      random,
+      undo: teardown.add,
+      ...(onNote === undefined ? {} : { onNote })
+    })
     const serving = await createServing(
       {
         opened,

@@ -18,7 +18,7 @@ import { createBlockServer, openChain } from '@kwaai/shard/session'
 import { createFakeClock, createSeededRandom } from '@kwaai/testing'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openGrants } from '../src/grants/grant-folder.ts'
-import { createNodeGrants } from '../src/grants/node-grants.ts'
+import { createNodeGrants, type NodeGrants } from '../src/grants/node-grants.ts'
 import { createFakeRunner, hiddenSize, modelHash, rowsOf } from '../../shard/test/session-kit.ts'
 
 const undo: (() => Promise<unknown>)[] = []
@@ -192,10 +192,17 @@ describe('the grants of a data folder', () => {
   test('that cannot be read keep a node from asking for them, and say so at once', async () => {
     const identity = createIdentity()
     const random = createSeededRandom(1)
-    const make = (askForGrants: boolean): Promise<unknown> =>
+    const notes: string[] = []
+    const make = (askForGrants: boolean): Promise<NodeGrants> =>
       createNodeGrants(
         { dataDir, askForGrants },
-        { identity, clock, random, undo: (step) => void undo.push(step) }
+        {
+          identity,
+          clock,
+          random,
+          undo: (step) => void undo.push(step),
+          onNote: (text) => void notes.push(text)
+        }
       )
     const folder = await openGrants(dataDir, { clock, subjects: [identity.did] })
     const grant = await createGrant(identity, { aud: createIdentity().did, cmd: '/shard', exp })
@@ -216,5 +223,23 @@ describe('the grants of a data folder', () => {
       expect(await make(false)).not.toHaveProperty('authorizer')
       await writeFile(path, bytes)
     }
+    // Who asks nobody for grants goes on without them, is told why once, and again has them once they can be read.
+    const path = join(dataDir, 'grants.log')
+    const bytes = await readFile(path)
+    const received = await openGrants(dataDir, { clock, subjects: [identity.did] })
+    const owner = createIdentity()
+    await received.keep(await createGrant(owner, { aud: identity.did, cmd: '/shard', exp }))
+    await received.close()
+    const whole = await readFile(path)
+    const changed = Buffer.from(whole)
+    changed[60] = (bytes[60] as number) ^ 1
+    await writeFile(path, changed)
+    const { capabilities } = await make(false)
+    const shown = async (): Promise<boolean> =>
+      (await capabilities.capability({ peer: owner.peerId, command: 'shard/open' })).length > 0
+    expect([await shown(), await shown(), notes.length]).toEqual([false, false, 1])
+    expect(notes[0]).toContain('Cannot read')
+    await writeFile(path, whole)
+    expect([await shown(), notes.length]).toEqual([true, 1])
   })
 })

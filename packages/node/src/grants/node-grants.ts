@@ -1,5 +1,5 @@
 import type { Identity } from '@kwaai/identity'
-import type { Authorizer, CapabilitySource, Clock, Random } from '@kwaai/interface'
+import { KwaaiError, type Authorizer, type CapabilitySource, type Clock, type Random } from '@kwaai/interface'
 import { createMemoryStore } from '@kwaai/interface/memory'
 import type { GrantFolder } from './grant-folder.ts'
 
@@ -18,6 +18,8 @@ export interface NodeGrantsComponents {
   random: Random
   /** Gives things back at the end, the latest first. */
   undo: (step: () => Promise<unknown>) => void
+  /** One plain sentence for people: no grants can be shown. */
+  onNote?: (text: string) => void
 }
 
 /** Makes both sides of grants: what is kept in the data folder is shown, and where it is wanted asked for. */
@@ -25,17 +27,20 @@ export async function createNodeGrants(
   init: { dataDir?: string; askForGrants?: boolean },
   components: NodeGrantsComponents
 ): Promise<NodeGrants> {
-  const { identity, clock, random, undo } = components
+  const { identity, clock, random, undo, onNote } = components
   const { dataDir } = init
   let folder: Promise<GrantFolder> | undefined
   // Loaded when it is first needed: most of a process's start is reading modules.
   const opened = async (): Promise<GrantFolder | undefined> => {
     if (dataDir === undefined) return undefined
     folder ??= import('./grant-folder.ts').then(({ openGrants }) => openGrants(dataDir, { clock }))
+    // A failed look may be tried again.
+    folder.catch(() => (folder = undefined))
     return folder
   }
   undo(async () => (await folder)?.close())
   let source: Promise<CapabilitySource> | undefined
+  let told = ''
   const makeSource = async (): Promise<CapabilitySource> => {
     const { createGrantCapabilities } = await import('@kwaai/identity/grant')
     const kept = await opened()
@@ -51,7 +56,17 @@ export async function createNodeGrants(
     specification: 'kwaai.capability-source/1',
     async capability(request, options) {
       source ??= makeSource()
-      return (await source).capability(request, options)
+      try {
+        return await (await source).capability(request, options)
+      } catch (error) {
+        source = undefined
+        options?.signal?.throwIfAborted()
+        if (!(error instanceof KwaaiError) || !error.code.startsWith('ERR_NODE_')) throw error
+        // Nothing is shown then: who asks for no grants serves this node all the same, and nobody else is to blame.
+        if (told !== error.message) onNote?.(`No grants are shown. ${error.message}`)
+        told = error.message
+        return new Uint8Array(0)
+      }
     }
   }
   if (init.askForGrants !== true) return { capabilities }
