@@ -1,3 +1,5 @@
+import { isBytes } from '@noble/hashes/utils.js'
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -15,8 +17,15 @@ export function textOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** One array of all parts. */
+/**
+ * Bytes or lists of them, in one array.
+ *
+ * @throws A TypeError for whatever is neither, a text above all.
+ */
 export function concatBytes(...parts: readonly ArrayLike<number>[]): Uint8Array<ArrayBuffer> {
+  // A text has a length too, and would be taken as that many zeros, its digits as they are.
+  if (!parts.every((part) => Array.isArray(part) || isBytes(part)))
+    throw new TypeError('Expected bytes, a Uint8Array')
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
   for (const part of parts) {

@@ -1,6 +1,7 @@
 import { quickestEngine } from '#platform'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
+import { isBytes } from '@noble/hashes/utils.js'
 import { concatBytes, equalBytes, toHex } from './bytes.ts'
 import { SIGNATURE_BYTES } from './constants.ts'
 import { keptByKey } from './kept-by-key.ts'
@@ -112,8 +113,8 @@ export function publicKeyOfSeed(seed: Uint8Array): Uint8Array {
 }
 
 /**
- * Whether an Ed25519 signature holds. Refused before any engine sees them: keys that are not canonical or of
- * small order, signatures of another length than 64 bytes, and S not below the group order.
+ * Whether an Ed25519 signature holds. Refused before any engine sees them: what is no bytes, keys that are not canonical
+ * or of small order, signatures of another length than 64 bytes, and S not below the group order.
  */
 export async function verifyEd25519(
   publicKey: Uint8Array,
@@ -121,7 +122,7 @@ export async function verifyEd25519(
   signature: Uint8Array,
   engine?: Ed25519Engine
 ): Promise<boolean> {
-  if (publicKeyFault(publicKey) !== undefined) return false
+  if (![publicKey, message, signature].every(isBytes) || publicKeyFault(publicKey) !== undefined) return false
   if (signature.length !== SIGNATURE_BYTES || scalar(signature.subarray(32)) >= order) return false
   return (engine ?? (await platformEngine())).verify(publicKey, message, signature)
 }
