@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /** A decentralised identifier, `did:key:z6Mk…` for every identity the house makes itself. */
 export type Did = string & { readonly __brand?: 'Did' }
 

@@ -21,7 +21,14 @@ export {
   type IndexedDbKeyStoreComponents,
   type IndexedDbKeyStoreInit
 } from './indexed-db-store.ts'
-export type { Db, DbFactory, DbObjectStore, DbRequest, DbTransaction } from './indexed-db-types.ts'
+export type {
+  Db,
+  DbFactory,
+  DbListened,
+  DbObjectStore,
+  DbRequest,
+  DbTransaction
+} from './indexed-db-types.ts'
 export { createMemoryKeyStore } from './memory-store.ts'
 export {
   createEncryptedKeyStore,

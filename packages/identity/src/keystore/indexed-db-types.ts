@@ -2,12 +2,13 @@
  * The part of IndexedDB that a key store uses, as browsers have it: the types of the DOM are no part of this package.
  */
 
-interface Listened {
+/** Tells of its events. */
+export interface DbListened {
   addEventListener(type: string, listener: () => void): void
 }
 
 /** A request under way. */
-export interface DbRequest<T> extends Listened {
+export interface DbRequest<T> extends DbListened {
   readonly result: T
   readonly error: Error | null
 }
@@ -22,14 +23,14 @@ export interface DbObjectStore {
 }
 
 /** All or nothing. */
-export interface DbTransaction extends Listened {
+export interface DbTransaction extends DbListened {
   readonly error: Error | null
   objectStore(name: string): DbObjectStore
   abort(): void
 }
 
 /** An open database. */
-export interface Db extends Listened {
+export interface Db extends DbListened {
   transaction(
     stores: string,
     mode: 'readonly' | 'readwrite',

@@ -6,18 +6,13 @@ import type {
   StatusChecker,
   StatusOutcome,
   VerificationLimits,
-  VerifyOptions
+  VerifyOptions,
+  VerifyResult
 } from '../vc/types.ts'
 import { orAborted } from '../vc/or-aborted.ts'
 import { verify as verifyCredential } from '../vc/verify.ts'
 import { DEFAULT_MAX_STATUS_LIST_BYTES } from './bitstring.ts'
-import {
-  fetchList,
-  type FetchedList,
-  type FetchListComponents,
-  type NoList,
-  type PublishedList
-} from './published-list.ts'
+import { fetchList, type FetchedList, type NoList, type PublishedList } from './published-list.ts'
 import { readStatusEntries, type CheckedEntry } from './status-entry.ts'
 import { statusListOf } from './status-list.ts'
 
@@ -53,7 +48,7 @@ export interface StatusCheckerComponents {
   resolver?: VerifyOptions['resolver']
   contexts?: VerifyOptions['contexts']
   /** Verifies the credential of the list. Default: `verify` of `@kwaai/identity/vc`. */
-  verify?: FetchListComponents['verify']
+  verify?: (credential: Credential, options: VerifyOptions) => Promise<VerifyResult>
   clock?: Clock
 }
 
@@ -262,11 +257,11 @@ function judge(
   accept: NonNullable<StatusCheckerInit['accept']>
 ): StatusOutcome {
   if (value === 0) return { ok: true }
-  if (purpose === 'revocation') return fail('STATUS_REVOKED', 'the issuer has revoked the credential')
-  if (purpose === 'suspension') return fail('STATUS_SUSPENDED', 'the issuer has suspended the credential')
-  if (purpose === 'refresh') return { ok: true, message: 'a newer credential can be had' }
+  if (purpose === 'revocation') return fail('STATUS_REVOKED', 'The issuer has revoked the credential')
+  if (purpose === 'suspension') return fail('STATUS_SUSPENDED', 'The issuer has suspended the credential')
+  if (purpose === 'refresh') return { ok: true, message: 'A newer credential can be had' }
   const told = message === undefined ? {} : { message }
-  const text = `the issuer has set the status ${value} for ${purpose}${message === undefined ? '' : `: ${message}`}`
+  const text = `The issuer has set the status ${value} for ${purpose}${message === undefined ? '' : `: ${message}`}`
   return accept({ purpose, value, ...told }) ? { ok: true, message: text } : fail('STATUS_SET', text)
 }
 

@@ -25,7 +25,7 @@ export interface StatusRegistryInit {
 /** What a registry works with. */
 export interface StatusRegistryComponents {
   store: KeyValueStore
-  /** Signs the credential of a list, such as `(credential) => issue(credential, { signer })`. */
+  /** Signs the credential of a list, such as `(credential) => issue(credential, signer)`. */
   issue: (credential: Credential, options: CallOptions) => Promise<Credential>
   clock?: Clock
   /** Which entry comes next. Default: the platform's cryptographic randomness. */

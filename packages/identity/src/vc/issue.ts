@@ -59,7 +59,11 @@ export async function issue<
   if (status !== undefined) refuse('status', 'STATUS_INVALID', status)
   const controller = controllerOf(signer, options.verificationMethod)
   if (idOf(document['issuer']) !== controller)
-    refuse('controller', 'ISSUER_NOT_CONTROLLER', `Its issuer is not ${controller}, who signs`)
+    refuse(
+      'controller',
+      'ISSUER_NOT_CONTROLLER',
+      `Its issuer is not ${controller}, who signs; name the key by verificationMethod where the issuer is no did:key`
+    )
   const { proofId } = options
   const issued = await addProof(document, {
     ...signingOptions(signer, options),
