@@ -1,8 +1,9 @@
-import type { CallOptions, Clock } from '@kwaai/interface'
+import type { Clock } from '@kwaai/interface'
 import { systemClock } from '@kwaai/interface/memory'
 import type { DidDocument, DidMethods, DidResolutionResult } from './did-document.ts'
 import { failedResolution } from './did-url.ts'
 import { parseJson } from './json.ts'
+import { orAborted } from './or-aborted.ts'
 import { shown } from './shown.ts'
 
 /** How a document is asked for; `globalThis.fetch` is one. */
@@ -129,23 +130,8 @@ export function createDidWebMethods(init: DidWebInit, components: DidWebComponen
   return {
     web: async (did, _parsed, _resolver, options) => {
       options.signal?.throwIfAborted()
-      return orAborted(find(did), options)
+      return orAborted(find(did), options.signal)
     }
-  }
-}
-
-/** The answer, or the signal's reason where that comes first. */
-async function orAborted<T>(answer: Promise<T>, { signal }: CallOptions): Promise<T> {
-  if (signal === undefined) return answer
-  let stop: (() => void) | undefined
-  try {
-    const aborted = new Promise<never>((_, reject) => {
-      stop = () => reject(signal.reason as Error)
-      signal.addEventListener('abort', stop, { once: true })
-    })
-    return await Promise.race([answer, aborted])
-  } finally {
-    if (stop !== undefined) signal.removeEventListener('abort', stop)
   }
 }
 

@@ -9,7 +9,7 @@ import type {
   VerifyOptions,
   VerifyResult
 } from '../vc/types.ts'
-import { orAborted } from '../vc/or-aborted.ts'
+import { orAborted } from '../or-aborted.ts'
 import { verify as verifyCredential } from '../vc/verify.ts'
 import { DEFAULT_MAX_STATUS_LIST_BYTES } from './bitstring.ts'
 import { fetchList, type FetchedList, type NoList, type PublishedList } from './published-list.ts'

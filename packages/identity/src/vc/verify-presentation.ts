@@ -1,7 +1,7 @@
 import type { ProofOutcome, VerifyProofsOptions } from '../data-integrity/types.ts'
 import type { JsonObject } from '../json.ts'
 import { allHold, failed, fine, named, provided, unchecked, unreadable, type Finding } from './checks.ts'
-import { orAborted } from './or-aborted.ts'
+import { orAborted } from '../or-aborted.ts'
 import { ownDocuments } from './present.ts'
 import { readDocument } from './read.ts'
 import type { ReplayGuard } from './replay-guard.ts'

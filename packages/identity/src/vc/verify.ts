@@ -19,7 +19,7 @@ import {
 import { readDocument } from './read.ts'
 import { resourceFinding } from './related-resource.ts'
 import { schemaFinding } from './credential-schema.ts'
-import { orAborted } from './or-aborted.ts'
+import { orAborted } from '../or-aborted.ts'
 import { idOf, isObject, listOf } from './shape.ts'
 import { credentialFault, periodOf } from './structure.ts'
 import { checkTerms } from './terms.ts'
